@@ -1,0 +1,85 @@
+/* compute.h - layer arithmetic over rows of activations, shared by all layers.
+ *
+ * Purpose: picks gemv or gemm, threads and instruction set; layers above only say what
+ *          is multiplied.  n is the number of rows (positions): 1 while decoding, a tile
+ *          during prefill.  Activations are float32, row-major, densely packed.
+ * Owns:    a pool and per-thread tiles.  Errors: compute_open only.
+ * Threads: one caller at a time.  Results do not depend on the number of threads.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef TERRA_COMPUTE_H
+#define TERRA_COMPUTE_H
+
+#include "engine/kernels/kernels.h"
+#include "engine/pool.h"
+
+struct compute; /* opaque */
+
+/* threads 0: physical cores.  kernels NULL: the best. */
+struct compute *compute_open(uint32_t threads, const char *kernels, struct err *e);
+void compute_close(struct compute *c);
+uint32_t compute_threads(const struct compute *c);
+const struct kernels *compute_kernels(const struct compute *c);
+struct pool *compute_pool(const struct compute *c);
+
+/* y[n][rows] = x[n][cols] w^T + bias; bias may be NULL. */
+void compute_linear(struct compute *c, const struct mat *w, const float *bias, const float *x,
+                    size_t n, float *y);
+
+/* FactoredDense, spec 2.6: gate [modules][in], proj (out/modules, in), bias [out].
+ * scratch: n * modules * in floats. */
+void compute_factored(struct compute *c, const float *gate, const struct mat *proj,
+                      const float *bias, uint32_t modules, const float *x, size_t n,
+                      float *scratch, float *y);
+
+/* LocallyConvDense, spec 2.6.  w is (length * modules_kernel * m_out, c_in): rows ordered
+ * (length tap, module tap, output).  x holds length - 1 rows of history and then n rows, each
+ * modules * c_in wide; y is [n][modules * m_out]; bias [m_out]. */
+struct conv_shape {
+    uint32_t modules, length, kernel, c_in, m_out;
+};
+void compute_conv(struct compute *c, const struct mat *w, const float *bias,
+                  const struct conv_shape *s, const float *x, size_t n, float *y);
+
+void compute_norm(struct compute *c, const float *scale, const float *bias, bool center,
+                  const float *x, size_t n, size_t d, float *y);
+
+/* One sparse feed-forward layer, spec 2.7; w1 and w2 are (blocks * units, d). */
+struct ff_weights {
+    struct mat ctl1, ctl2; /* (r, d), (blocks * units, r) */
+    const float *ctlb;     /* [blocks * units] */
+    struct mat w1, w2;
+    const float *b2; /* [d] */
+    uint32_t blocks, units;
+};
+
+/* unit, margin, alive: [n][blocks].  Controller in float32; the first of equal maxima wins.
+ * z is scratch of n * (r + blocks * units) floats. */
+void compute_choose(struct compute *c, const struct ff_weights *w, const float *x, size_t n,
+                    float *z, uint16_t *unit, float *margin);
+
+/* y[n][d]: only the chosen rows are read.  hidden is scratch of n * blocks floats. */
+void compute_ff_sparse(struct compute *c, const struct ff_weights *w, const float *x, size_t n,
+                       const uint16_t *unit, float *hidden, uint8_t *alive, float *y);
+
+/* The same function computed the long way: all units, then the mask (unit NULL: no mask,
+ * terra's `open` mode).  hidden is scratch of n * blocks * units floats. */
+void compute_ff_dense(struct compute *c, const struct ff_weights *w, const float *x, size_t n,
+                      const uint16_t *unit, float *hidden, uint8_t *alive, float *y);
+
+/* Attention of n query rows over cached rows, one head after another (spec 2.3).
+ * q: [n][heads * dh].  k, v: cache of one layer, [heads][cap][dh] floats.
+ * Query row t sees key rows [0, first + t + 1) if causal, else all `rows` keys that are
+ * valid (valid NULL: all; a masked score is -1e9, replaced).  out: [n][heads * dh].
+ * scores: scratch of heads * n * rows floats (the caller tiles n). */
+struct attend {
+    uint32_t heads, dh;
+    size_t cap, rows, first;
+    bool causal;
+    const uint8_t *valid;
+    const float *k, *v;
+};
+void compute_attend(struct compute *c, const struct attend *a, const float *q, size_t n,
+                    float *scores, float *out);
+
+#endif

@@ -1,0 +1,67 @@
+/* kernels.h - the inner loops, one table of functions per instruction set.
+ *
+ * Purpose: everything that reads weights goes through here.  The scalar set is the
+ *          oracle: plain loops, sums in index order.  The others may add in another
+ *          order inside one dot product, but every set gives the same result for the
+ *          same row however it is called (alone, in a range, gathered): that is what
+ *          makes sparse and masked runs agree.
+ * Owns:    nothing.  Errors: none; shapes were checked when the model was opened.
+ * Threads: pure functions.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef TERRA_KERNELS_H
+#define TERRA_KERNELS_H
+
+#include "engine/terra.h"
+
+/* A weight matrix: one row per output, `cols` inputs, rows contiguous. */
+struct mat {
+    enum terra_dtype dtype;
+    uint32_t rows, cols;
+    const void *data;
+    const float *scale; /* [rows] for TERRA_I8, else NULL */
+};
+
+struct kernels {
+    const char *name;
+
+    /* y[t * ld_y + r - r0] = x[t] . w[r]  for r in [r0, r1), t < n; x rows are ld_x apart. */
+    void (*rows)(const struct mat *w, size_t r0, size_t r1, const float *x, size_t ld_x, size_t n,
+                 float *y, size_t ld_y);
+
+    /* y[i] = x . w[row[i]] for i < n: the gathered twin of `rows`, bit-identical to it. */
+    void (*rows_at)(const struct mat *w, const uint32_t *row, size_t n, const float *x, float *y);
+
+    /* y[c] += sum over i < n, ascending, of a[i] * w[row[i]][c], for c in [c0, c1). */
+    void (*axpy_at)(const struct mat *w, const uint32_t *row, const float *a, size_t n, size_t c0,
+                    size_t c1, float *y);
+
+    /* Writes rows [r0, r1) as float, ld floats apart. */
+    void (*expand)(const struct mat *w, size_t r0, size_t r1, float *out, size_t ld);
+
+    /* y[i] = (x[i] - mean) / sqrt(var + 1e-6) * scale[i] + bias[i]; spec 2.1. */
+    void (*norm)(const float *x, size_t d, const float *scale, const float *bias, bool center,
+                 float *y);
+};
+
+/* The best set this CPU runs, or the one named ("scalar", "avx2", "avx512", "neon"); NULL if it
+ * cannot run here.  NULL `name` reads nothing from the environment. */
+const struct kernels *kernels_get(const char *name);
+
+static inline size_t dtype_size(enum terra_dtype t)
+{
+    return t == TERRA_F32 ? 4 : t == TERRA_BF16 ? 2 : 1;
+}
+
+/* Bytes one row occupies, its scale included. */
+static inline uint64_t mat_row_bytes(const struct mat *w)
+{
+    return (uint64_t)w->cols * dtype_size(w->dtype) + (w->dtype == TERRA_I8 ? 4 : 0);
+}
+
+static inline uint64_t mat_bytes(const struct mat *w)
+{
+    return mat_row_bytes(w) * w->rows;
+}
+
+#endif
