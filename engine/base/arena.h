@@ -2,9 +2,10 @@
  *
  * Purpose: everything a model or session needs for its whole life.  Used in two
  *          passes: a dry arena (base NULL) measures, a real one hands out.
+ *          Pages nobody writes to cost no memory.
  * Owns:    the block; arena_free releases everything at once.
- * Errors:  arena_open reports ERR_RESOURCE; arena_get returns NULL only on a dry
- *          arena, and a size overflow makes `overflow` true.
+ * Errors:  arena_open reports ERR_RESOURCE with the size; arena_get returns NULL on
+ *          a dry arena and, with `overflow` set, when the sizes do not fit.
  * Threads: one owner at a time.
  *
  * SPDX-License-Identifier: MIT */
@@ -13,12 +14,14 @@
 
 #include "engine/base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct arena {
-    char *base; /* NULL: only measuring */
+    char *base;  /* aligned start of the block; NULL: only measuring */
+    void *block; /* what free() gets */
     size_t used, cap;
-    bool overflow;
+    bool overflow; /* a size product overflowed, or the block is full */
 };
 
 /* n elements of `size` bytes, zeroed, aligned to 64. */

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-uint64_t clock_ns(void);      /* monotonic, nanoseconds */
-int64_t clock_wall_ms(void);  /* since 1970, milliseconds */
+uint64_t clock_ns(void);     /* monotonic, nanoseconds */
+int64_t clock_wall_ms(void); /* since 1970, milliseconds */
 
 #endif

@@ -13,8 +13,8 @@
 #include "engine/base/buf.h"
 
 /* `key` is NULL inside arrays and at the top level. */
-void json_open(struct buf *b, const char *key, char bracket);  /* '{' or '[' */
-void json_close(struct buf *b, char bracket);                  /* '}' or ']' */
+void json_open(struct buf *b, const char *key, char bracket); /* '{' or '[' */
+void json_close(struct buf *b, char bracket);                 /* '}' or ']' */
 void json_str(struct buf *b, const char *key, const char *s, size_t n);
 void json_cstr(struct buf *b, const char *key, const char *s); /* NULL: null */
 void json_int(struct buf *b, const char *key, int64_t v);
