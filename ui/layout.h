@@ -1,0 +1,39 @@
+/* layout.h - which rectangle each pane gets.
+ *
+ * Purpose: pure arithmetic on the size of the screen.  Small screens lose the map
+ *          first, then latency; below 40x10 nothing but a line that says so.
+ * Owns:    nothing.  Errors: none.  Threads: reentrant.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef TERRA_UI_LAYOUT_H
+#define TERRA_UI_LAYOUT_H
+
+#include "ui/surface.h"
+#include "ui/theme.h"
+#include "ui/vm.h"
+
+#define LAYOUT_MIN_W 40
+#define LAYOUT_MIN_H 10
+
+/* A rectangle without height is a pane that is not shown. */
+struct layout {
+    bool too_small;
+    bool wide; /* map beside the text */
+    struct rect header, output, map, zoom, agree, strip, latency, bandwidth, prompt, message,
+        hints;
+    struct rect body; /* views other than main: all between header and prompt */
+};
+
+struct layout_want {
+    int w, h;
+    enum vm_view view;
+    int prompt_rows;   /* wanted, 1..10 */
+    int map_rows;      /* rows the whole map would need, 0: no map */
+    bool prompt_shown; /* other views: only while something is typed */
+};
+
+struct layout layout_make(const struct layout_want *want);
+/* The pane at a cell. */
+enum vm_pane layout_at(const struct layout *l, enum vm_view view, int x, int y);
+
+#endif
