@@ -15,7 +15,7 @@ import pickle
 import re
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, TypeGuard
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def _simple_dtype(descr: object, what: str) -> np.dtype:
     raise ConvertError(f"{what}: dtype {descr!r} is not supported")
 
 
-def _is_shape(shape: object) -> bool:
+def _is_shape(shape: object) -> TypeGuard[tuple[int, ...]]:
     return (
         isinstance(shape, tuple)
         and len(shape) <= 32
@@ -177,7 +177,7 @@ def load_pickle(path: Path) -> object:
 # ---------------------------------------------------------------- npy records
 
 
-def _read_exactly(stream: BinaryIO, n: int, what: str) -> bytearray:
+def _read_exactly(stream: IO[bytes], n: int, what: str) -> bytearray:
     """n bytes, in pieces: a lying header cannot make us allocate what is not there."""
     data = bytearray()
     while len(data) < n:
@@ -188,7 +188,7 @@ def _read_exactly(stream: BinaryIO, n: int, what: str) -> bytearray:
     return data
 
 
-def _read_record(stream: BinaryIO, magic: bytes, what: str) -> np.ndarray:
+def _read_record(stream: IO[bytes], magic: bytes, what: str) -> np.ndarray:
     if magic[:6] != b"\x93NUMPY":
         raise ConvertError(f"{what}: no npy record (starts with {magic[:6]!r})")
     wide = magic[6] != 1
@@ -217,7 +217,8 @@ def read_records(path: Path) -> list[np.ndarray]:
     try:
         with open(path, "rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if packed else open(path, "rb") as stream:
+        stream: IO[bytes]
+        with gzip.open(path, "rb") if packed else open(path, "rb") as stream:  # type: ignore
             while magic := stream.read(8):
                 what = f"{path}: tensor {len(arrays)}"
                 magic += _read_exactly(stream, 8 - len(magic), what)

@@ -186,9 +186,7 @@ def _replace(path: Path, tensors: Mapping[str, np.ndarray], dtype: str, controll
     os.replace(part, path)
 
 
-def _copy_vocabulary(
-    folder: Path, source: Path, config: Mapping[str, object]
-) -> dict[str, object]:
+def _copy_vocabulary(folder: Path, source: Path, config: Mapping[str, object]) -> dict[str, object]:
     vocabulary = config.get("vocabulary")
     if not isinstance(vocabulary, dict) or "type" not in vocabulary:
         raise ConvertError("config.json: a vocabulary file needs vocabulary.type")
