@@ -42,12 +42,12 @@ def _to_float32(x: np.ndarray, what: str) -> np.ndarray:
 
 def _simple_dtype(descr: object, what: str) -> np.dtype:
     """A little-endian number type; anything else in a file is refused."""
-    if isinstance(descr, str) and (m := _DESCR.fullmatch(descr)) and m[1] in "fiub":
-        if descr[0] != ">" and m[2] in ("1", "2", "4", "8"):
-            try:
-                return np.dtype(f"<{m[1]}{m[2]}")
-            except TypeError:
-                pass
+    match = _DESCR.fullmatch(descr) if isinstance(descr, str) else None
+    if match and match[1] in "fiub" and match[2] in ("1", "2", "4", "8"):
+        try:
+            return np.dtype(f"<{match[1]}{match[2]}")
+        except TypeError:
+            pass
     raise ConvertError(f"{what}: dtype {descr!r} is not supported")
 
 

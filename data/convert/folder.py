@@ -85,11 +85,10 @@ def quantise(x: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 
 def _encode(x: np.ndarray, dtype: str) -> np.ndarray:
+    x = np.ascontiguousarray(x, "<f4")
     if dtype == "F32":
-        return np.ascontiguousarray(x, "<f4")
-    if dtype == "BF16":
-        return bf16_bits(x)
-    return quantise(x, row_scales(x))
+        return x
+    return bf16_bits(x) if dtype == "BF16" else quantise(x, row_scales(x))
 
 
 def write_safetensors(
@@ -130,7 +129,7 @@ def write_safetensors(
         for name, kind, _, source in plan:
             x = tensors[source]
             data = row_scales(x) if name != source else _encode(x, kind)
-            out.write(data.data)
+            out.write(np.ascontiguousarray(data).data)
 
 
 def check_config(config: Mapping[str, object]) -> None:

@@ -341,18 +341,20 @@ class Matcher:
         return shape[0]
 
     def att_self(self, name: str, d: int, kind: Attention) -> dict[str, Any]:
-        h, keys = self.hyper.n_heads, {"d_key": kind.d_key, "d_value": kind.d_value}
+        h = self.hyper.n_heads
+        stated = {"d_key": kind.d_key, "d_value": kind.d_value}
+        sizes: dict[str, int] = {}
 
         def heads_first(x: np.ndarray) -> np.ndarray:  # (h, d, e) to (h e, d)
             return x.transpose(0, 2, 1).reshape(-1, d)
 
         for x in "qv" if kind.keys.get("share_qk") else "qkv":
             key = "d_value" if x == "v" else "d_key"
-            shape = self.flat.take(f"{name}.{x}.w", h, d, None, form=heads_first)
-            stated = keys[key] * d // self.d_model if keys[key] else d // h
-            keys[key] = self.flat.agree(f"{name}: {key}", shape[2], stated)
-        self.flat.take(name + ".o.w", h, keys["d_value"], d, form=lambda x: x.reshape(-1, d).T)
-        return keys
+            full = stated[key] or self.d_model // h  # of the full width, as config.gin has it
+            actual = self.flat.take(f"{name}.{x}.w", h, d, None, form=heads_first)[2]
+            sizes[key] = self.flat.agree(f"{name}: {key}", actual, full * d // self.d_model)
+        self.flat.take(name + ".o.w", h, sizes["d_value"], d, form=lambda x: x.reshape(-1, d).T)
+        return sizes
 
     # ---- feed-forward
 

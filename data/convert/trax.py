@@ -31,7 +31,7 @@ from data.convert.hyper import read_hyper
 from data.convert.layout import Matcher
 
 
-def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="trax.py", description="Convert a trax Terraformer checkpoint to a terra model."
     )
@@ -123,7 +123,7 @@ def convert(args: argparse.Namespace) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _arguments(argv)
+    args = parse_arguments(argv)
     try:
         print(convert(args))
     except ConvertError as e:
