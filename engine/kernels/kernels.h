@@ -26,22 +26,28 @@ struct kernels {
     const char *name;
 
     /* y[t * ld_y + r - r0] = x[t] . w[r]  for r in [r0, r1), t < n; x rows are ld_x apart. */
-    void (*rows)(const struct mat *w, size_t r0, size_t r1, const float *x, size_t ld_x, size_t n,
-                 float *y, size_t ld_y);
+    void (*rows)(const struct mat *w, size_t r0, size_t r1, const float *x, size_t ld_x,
+                 size_t n, float *y, size_t ld_y);
 
     /* y[i] = x . w[row[i]] for i < n: the gathered twin of `rows`, bit-identical to it. */
-    void (*rows_at)(const struct mat *w, const uint32_t *row, size_t n, const float *x, float *y);
+    void (*rows_at)(const struct mat *w, const uint32_t *row, size_t n, const float *x,
+                    float *y);
 
-    /* y[c] += sum over i < n, ascending, of a[i] * w[row[i]][c], for c in [c0, c1). */
-    void (*axpy_at)(const struct mat *w, const uint32_t *row, const float *a, size_t n, size_t c0,
-                    size_t c1, float *y);
+    /* y[c] += sum over i < n, ascending, of a[i] * w[row[i]][c], for c in [c0, c1).
+     * row NULL: row[i] = i. */
+    void (*axpy_at)(const struct mat *w, const uint32_t *row, const float *a, size_t n,
+                    size_t c0, size_t c1, float *y);
 
-    /* Writes rows [r0, r1) as float, ld floats apart. */
-    void (*expand)(const struct mat *w, size_t r0, size_t r1, float *out, size_t ld);
+    /* Writes columns [c0, c1) of rows [r0, r1) as float, ld floats apart. */
+    void (*expand)(const struct mat *w, size_t r0, size_t r1, size_t c0, size_t c1, float *out,
+                   size_t ld);
 
     /* y[i] = (x[i] - mean) / sqrt(var + 1e-6) * scale[i] + bias[i]; spec 2.1. */
     void (*norm)(const float *x, size_t d, const float *scale, const float *bias, bool center,
                  float *y);
+
+    /* s[i] = exp(s[i]) / sum of exp(s[j]), in place; n > 0. */
+    void (*softmax)(float *s, size_t n);
 };
 
 /* The best set this CPU runs, or the one named ("scalar", "avx2", "avx512", "neon"); NULL if it

@@ -1,0 +1,252 @@
+/* compute.c - gemv, gemm, convolution and normalisation over a pool of threads.
+ *
+ * Work is cut by output columns (and by fixed tiles of rows), never by sums, so the
+ * number of threads cannot change a result.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "engine/compute_internal.h"
+
+#include "engine/base/xalloc.h"
+
+#include <stdlib.h>
+
+#ifndef TERRA_NO_BLAS
+#include <cblas.h>
+#endif
+
+struct compute *compute_open(uint32_t threads, const char *kernels, struct err *e)
+{
+    const struct kernels *k = kernels_get(kernels);
+    if (!k) {
+        err_set(e, ERR_USAGE, "no kernel set '%s' on this CPU", kernels);
+        return NULL;
+    }
+    if (!threads) {
+        struct terra_machine m;
+        terra_machine_info(&m);
+        threads = m.cores;
+    }
+#ifndef TERRA_NO_BLAS
+    openblas_set_num_threads(1);
+#endif
+    struct compute *c = xcalloc(1, sizeof *c);
+    c->k = k;
+    c->pool = pool_open(threads, e);
+    if (c->pool)
+        c->tile = aligned_alloc(64, threads * TILE_FLOATS * sizeof *c->tile);
+    if (c->pool && !c->tile)
+        err_set(e, ERR_RESOURCE, "out of memory for %u compute threads", threads);
+    if (!c->tile) {
+        compute_close(c);
+        return NULL;
+    }
+    return c;
+}
+
+void compute_close(struct compute *c)
+{
+    if (!c)
+        return;
+    pool_close(c->pool);
+    free(c->tile);
+    free(c);
+}
+
+uint32_t compute_threads(const struct compute *c)
+{
+    return pool_threads(c->pool);
+}
+
+const struct kernels *compute_kernels(const struct compute *c)
+{
+    return c->k;
+}
+
+struct pool *compute_pool(const struct compute *c)
+{
+    return c->pool;
+}
+
+void add_bias(const float *bias, size_t n, size_t width, float *y)
+{
+    if (bias)
+        for (size_t t = 0; t < n; t++)
+            for (size_t i = 0; i < width; i++)
+                y[t * width + i] += bias[i];
+}
+
+/* ---- linear ----------------------------------------------------------------- */
+
+struct linear_job {
+    struct compute *c;
+    const struct mat *w;
+    const float *x;
+    size_t n;
+    float *y;
+};
+
+static void gemv_part(void *arg, uint32_t thread, size_t r0, size_t r1)
+{
+    (void)thread;
+    struct linear_job *j = arg;
+    j->c->k->rows(j->w, r0, r1, j->x, j->w->cols, j->n, j->y + r0, j->w->rows);
+}
+
+#ifndef TERRA_NO_BLAS
+/* Item i is tile i % column tiles of the outputs and i / column tiles of the positions. */
+static void gemm_part(void *arg, uint32_t thread, size_t i0, size_t i1)
+{
+    struct linear_job *j = arg;
+    const struct mat *w = j->w;
+    float *tile = compute_tile(j->c, thread);
+    size_t outs = (w->rows + GEMM_OUT - 1) / GEMM_OUT;
+    for (size_t i = i0; i < i1; i++) {
+        size_t r0 = i % outs * GEMM_OUT, t0 = i / outs * GEMM_ROWS;
+        size_t r1 = min_size(r0 + GEMM_OUT, w->rows), t1 = min_size(t0 + GEMM_ROWS, j->n);
+        for (size_t c0 = 0; c0 < w->cols; c0 += GEMM_DEPTH) {
+            size_t c1 = min_size(c0 + GEMM_DEPTH, w->cols);
+            j->c->k->expand(w, r0, r1, c0, c1, tile, GEMM_DEPTH);
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)(t1 - t0), (int)(r1 - r0),
+                        (int)(c1 - c0), 1, j->x + t0 * w->cols + c0, (int)w->cols, tile,
+                        GEMM_DEPTH, c0 ? 1 : 0, j->y + t0 * w->rows + r0, (int)w->rows);
+        }
+    }
+}
+#endif
+
+void linear_rows(struct compute *c, const struct mat *w, const float *x, size_t n, float *y)
+{
+    struct linear_job j = {c, w, x, n, y};
+    pool_run(c->pool, w->rows, ROW_GRAIN, gemv_part, &j);
+}
+
+void compute_linear(struct compute *c, const struct mat *w, const float *bias, const float *x,
+                    size_t n, float *y)
+{
+#ifndef TERRA_NO_BLAS
+    if (n >= GEMM_FROM) {
+        struct linear_job j = {c, w, x, n, y};
+        size_t outs = (w->rows + GEMM_OUT - 1) / GEMM_OUT;
+        pool_run(c->pool, outs * ((n + GEMM_ROWS - 1) / GEMM_ROWS), 1, gemm_part, &j);
+        add_bias(bias, n, w->rows, y);
+        return;
+    }
+#endif
+    linear_rows(c, w, x, n, y);
+    add_bias(bias, n, w->rows, y);
+}
+
+/* ---- factored ------------------------------------------------------------------ */
+
+struct gate_job {
+    const float *gate, *x;
+    size_t modules, width;
+    float *y;
+};
+
+/* y[t][j] = x[t] * gate[j], item by item of [n][modules]. */
+static void gate_part(void *arg, uint32_t thread, size_t i0, size_t i1)
+{
+    (void)thread;
+    struct gate_job *j = arg;
+    for (size_t i = i0; i < i1; i++) {
+        const float *x = j->x + i / j->modules * j->width;
+        const float *gate = j->gate + i % j->modules * j->width;
+        float *y = j->y + i * j->width;
+        for (size_t k = 0; k < j->width; k++)
+            y[k] = x[k] * gate[k];
+    }
+}
+
+void compute_factored(struct compute *c, const float *gate, const struct mat *proj,
+                      const float *bias, uint32_t modules, const float *x, size_t n,
+                      float *scratch, float *y)
+{
+    struct gate_job j = {gate, x, modules, proj->cols, scratch};
+    pool_run(c->pool, n * modules, 4, gate_part, &j);
+    compute_linear(c, proj, NULL, scratch, n * modules, y);
+    add_bias(bias, n, (size_t)modules * proj->rows, y);
+}
+
+/* ---- convolution ------------------------------------------------------------------ */
+
+struct conv_job {
+    struct compute *c;
+    const struct mat *w;
+    const float *bias;
+    const struct conv_shape *s;
+    const float *x;
+    size_t n;
+    float *y;
+};
+
+/* Outputs [o0, o1) of modules [j0, j1) at one position. */
+static void conv_tile(const struct conv_job *job, const float *x, size_t j0, size_t j1,
+                      size_t o0, size_t o1, float *tmp, float *y)
+{
+    const struct conv_shape *s = job->s;
+    size_t half = (s->kernel - 1) / 2, width = o1 - o0, wide = (size_t)s->modules * s->c_in;
+    for (size_t j = j0; j < j1; j++)
+        for (size_t o = o0; o < o1; o++)
+            y[j * s->m_out + o] = job->bias ? job->bias[o] : 0;
+    for (size_t a = 0; a < s->length; a++) {
+        for (size_t e = 0; e < s->kernel; e++) {
+            /* modules whose neighbour j + e - half exists */
+            size_t b0 = j0 + e < half ? half - e : j0;
+            size_t b1 = j1 + e > s->modules + half ? s->modules + half - e : j1;
+            if (b0 >= b1)
+                continue;
+            size_t r = (a * s->kernel + e) * s->m_out;
+            job->c->k->rows(job->w, r + o0, r + o1, x + a * wide + (b0 + e - half) * s->c_in,
+                            s->c_in, b1 - b0, tmp, width);
+            for (size_t j = b0; j < b1; j++)
+                for (size_t o = 0; o < width; o++)
+                    y[j * s->m_out + o0 + o] += tmp[(j - b0) * width + o];
+        }
+    }
+}
+
+static void conv_part(void *arg, uint32_t thread, size_t o0, size_t o1)
+{
+    struct conv_job *j = arg;
+    const struct conv_shape *s = j->s;
+    float *tmp = compute_tile(j->c, thread);
+    size_t in = (size_t)s->modules * s->c_in, out = (size_t)s->modules * s->m_out;
+    for (size_t t = 0; t < j->n; t++)
+        for (size_t b0 = 0; b0 < s->modules; b0 += CONV_MODULES)
+            for (size_t p0 = o0; p0 < o1; p0 += CONV_OUT)
+                conv_tile(j, j->x + t * in, b0, min_size(b0 + CONV_MODULES, s->modules), p0,
+                          min_size(p0 + CONV_OUT, o1), tmp, j->y + t * out);
+}
+
+void compute_conv(struct compute *c, const struct mat *w, const float *bias,
+                  const struct conv_shape *s, const float *x, size_t n, float *y)
+{
+    struct conv_job j = {c, w, bias, s, x, n, y};
+    pool_run(c->pool, s->m_out, 8, conv_part, &j);
+}
+
+/* ---- normalisation ------------------------------------------------------------------ */
+
+struct norm_job {
+    const struct kernels *k;
+    const float *scale, *bias, *x;
+    bool center;
+    size_t d;
+    float *y;
+};
+
+static void norm_part(void *arg, uint32_t thread, size_t t0, size_t t1)
+{
+    (void)thread;
+    struct norm_job *j = arg;
+    for (size_t t = t0; t < t1; t++)
+        j->k->norm(j->x + t * j->d, j->d, j->scale, j->bias, j->center, j->y + t * j->d);
+}
+
+void compute_norm(struct compute *c, const float *scale, const float *bias, bool center,
+                  const float *x, size_t n, size_t d, float *y)
+{
+    struct norm_job j = {c->k, scale, bias, x, center, d, y};
+    pool_run(c->pool, n, 8, norm_part, &j);
+}

@@ -1,0 +1,210 @@
+/* compute_ff.c - the sparse feed-forward: choose a unit per block, gather its rows.
+ *
+ * The chosen unit of a block costs one row of w1 and, if the ReLU lets it through, one row
+ * of w2.  The masked twin computes every unit; a zero adds nothing to a sum, so both give
+ * the same bits as long as both use the row kernels.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "engine/compute_internal.h"
+
+#include <float.h>
+#include <string.h>
+
+#ifndef TERRA_NO_BLAS
+#include <cblas.h>
+#endif
+
+/* ---- controller ----------------------------------------------------------------- */
+
+struct choose_job {
+    struct compute *c;
+    const struct ff_weights *w;
+    const float *low; /* [n][r] */
+    size_t n;
+    float *z; /* [n][blocks * units] */
+    uint16_t *unit;
+    float *margin;
+};
+
+static void pick(const float *z, const float *bias, uint32_t units, uint16_t *unit,
+                 float *margin)
+{
+    uint32_t best = 0;
+    float top = z[0] + bias[0], second = -FLT_MAX;
+    for (uint32_t i = 1; i < units; i++) {
+        float v = z[i] + bias[i];
+        if (v > top) {
+            second = top;
+            top = v;
+            best = i;
+        } else if (v > second) {
+            second = v;
+        }
+    }
+    *unit = (uint16_t)best;
+    *margin = top - second;
+}
+
+static void choose_part(void *arg, uint32_t thread, size_t k0, size_t k1)
+{
+    (void)thread;
+    struct choose_job *j = arg;
+    const struct ff_weights *w = j->w;
+    size_t all = (size_t)w->blocks * w->units, r = w->ctl1.rows;
+    j->c->k->rows(&w->ctl2, k0 * w->units, k1 * w->units, j->low, r, j->n, j->z + k0 * w->units,
+                  all);
+    for (size_t t = 0; t < j->n; t++)
+        for (size_t k = k0; k < k1; k++)
+            pick(j->z + t * all + k * w->units, w->ctlb + k * w->units, w->units,
+                 &j->unit[t * w->blocks + k], &j->margin[t * w->blocks + k]);
+}
+
+void compute_choose(struct compute *c, const struct ff_weights *w, const float *x, size_t n,
+                    float *z, uint16_t *unit, float *margin)
+{
+    struct choose_job j = {c, w, z, n, z + n * w->ctl1.rows, unit, margin};
+    linear_rows(c, &w->ctl1, x, n, z);
+    pool_run(c->pool, w->blocks, 1, choose_part, &j);
+}
+
+/* ---- the chosen units ------------------------------------------------------------ */
+
+enum { BATCH = 256 }; /* rows whose numbers fit on the stack */
+
+struct ff_job {
+    struct compute *c;
+    const struct ff_weights *w;
+    const float *x;
+    size_t n;
+    const uint16_t *unit;
+    float *hidden;
+    uint8_t *alive;
+    float *y;
+};
+
+static void sparse_in_part(void *arg, uint32_t thread, size_t k0, size_t k1)
+{
+    (void)thread;
+    struct ff_job *j = arg;
+    const struct ff_weights *w = j->w;
+    uint32_t row[BATCH];
+    for (size_t t = 0; t < j->n; t++) {
+        for (size_t b0 = k0; b0 < k1; b0 += BATCH) {
+            size_t b1 = min_size(b0 + BATCH, k1);
+            for (size_t k = b0; k < b1; k++)
+                row[k - b0] = (uint32_t)(k * w->units + j->unit[t * w->blocks + k]);
+            float *h = j->hidden + t * w->blocks + b0;
+            j->c->k->rows_at(&w->w1, row, b1 - b0, j->x + t * w->w1.cols, h);
+            for (size_t k = b0; k < b1; k++, h++) {
+                j->alive[t * w->blocks + k] = *h > 0;
+                *h = *h > 0 ? *h : 0;
+            }
+        }
+    }
+}
+
+static void sparse_out_part(void *arg, uint32_t thread, size_t c0, size_t c1)
+{
+    (void)thread;
+    struct ff_job *j = arg;
+    const struct ff_weights *w = j->w;
+    uint32_t row[BATCH];
+    float a[BATCH];
+    for (size_t t = 0; t < j->n; t++) {
+        float *y = j->y + t * w->w2.cols;
+        const float *h = j->hidden + t * w->blocks;
+        memcpy(y + c0, w->b2 + c0, (c1 - c0) * sizeof *y);
+        for (size_t k = 0; k < w->blocks;) {
+            size_t live = 0;
+            for (; k < w->blocks && live < BATCH; k++) {
+                if (h[k] == 0)
+                    continue;
+                row[live] = (uint32_t)(k * w->units + j->unit[t * w->blocks + k]);
+                a[live++] = h[k];
+            }
+            j->c->k->axpy_at(&w->w2, row, a, live, c0, c1, y);
+        }
+    }
+}
+
+void compute_ff_sparse(struct compute *c, const struct ff_weights *w, const float *x, size_t n,
+                       const uint16_t *unit, float *hidden, uint8_t *alive, float *y)
+{
+    struct ff_job j = {c, w, x, n, unit, hidden, alive, y};
+    pool_run(c->pool, w->blocks, 4, sparse_in_part, &j);
+    pool_run(c->pool, w->w2.cols, 64, sparse_out_part, &j);
+}
+
+/* ---- all units --------------------------------------------------------------------- */
+
+static void mask_part(void *arg, uint32_t thread, size_t k0, size_t k1)
+{
+    (void)thread;
+    struct ff_job *j = arg;
+    const struct ff_weights *w = j->w;
+    for (size_t t = 0; t < j->n; t++) {
+        for (size_t k = k0; k < k1; k++) {
+            float *h = j->hidden + (t * w->blocks + k) * w->units;
+            size_t chosen = j->unit ? j->unit[t * w->blocks + k] : 0;
+            bool any = false;
+            for (size_t i = 0; i < w->units; i++) {
+                h[i] = h[i] > 0 && (!j->unit || i == chosen) ? h[i] : 0;
+                any |= h[i] > 0;
+            }
+            j->alive[t * w->blocks + k] = any;
+        }
+    }
+}
+
+static void dense_out_part(void *arg, uint32_t thread, size_t c0, size_t c1)
+{
+    (void)thread;
+    struct ff_job *j = arg;
+    const struct mat *w2 = &j->w->w2;
+    for (size_t t = 0; t < j->n; t++) {
+        float *y = j->y + t * w2->cols;
+        memcpy(y + c0, j->w->b2 + c0, (c1 - c0) * sizeof *y);
+        j->c->k->axpy_at(w2, NULL, j->hidden + t * w2->rows, w2->rows, c0, c1, y);
+    }
+}
+
+#ifndef TERRA_NO_BLAS
+/* y = hidden w2 by tiles: item i is a tile of columns and a tile of positions. */
+static void gemm_out_part(void *arg, uint32_t thread, size_t i0, size_t i1)
+{
+    struct ff_job *j = arg;
+    const struct mat *w = &j->w->w2;
+    float *tile = compute_tile(j->c, thread);
+    size_t outs = (w->cols + GEMM_OUT - 1) / GEMM_OUT;
+    for (size_t i = i0; i < i1; i++) {
+        size_t c0 = i % outs * GEMM_OUT, t0 = i / outs * GEMM_ROWS;
+        size_t c1 = min_size(c0 + GEMM_OUT, w->cols), t1 = min_size(t0 + GEMM_ROWS, j->n);
+        for (size_t t = t0; t < t1; t++)
+            memcpy(j->y + t * w->cols + c0, j->w->b2 + c0, (c1 - c0) * sizeof *j->y);
+        for (size_t r0 = 0; r0 < w->rows; r0 += GEMM_DEPTH) {
+            size_t r1 = min_size(r0 + GEMM_DEPTH, w->rows);
+            j->c->k->expand(w, r0, r1, c0, c1, tile, GEMM_OUT);
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)(t1 - t0),
+                        (int)(c1 - c0), (int)(r1 - r0), 1, j->hidden + t0 * w->rows + r0,
+                        (int)w->rows, tile, GEMM_OUT, 1, j->y + t0 * w->cols + c0,
+                        (int)w->cols);
+        }
+    }
+}
+#endif
+
+void compute_ff_dense(struct compute *c, const struct ff_weights *w, const float *x, size_t n,
+                      const uint16_t *unit, float *hidden, uint8_t *alive, float *y)
+{
+    struct ff_job j = {c, w, x, n, unit, hidden, alive, y};
+    compute_linear(c, &w->w1, NULL, x, n, hidden);
+    pool_run(c->pool, w->blocks, 8, mask_part, &j);
+#ifndef TERRA_NO_BLAS
+    if (n >= GEMM_FROM) {
+        size_t outs = (w->w2.cols + GEMM_OUT - 1) / GEMM_OUT;
+        pool_run(c->pool, outs * ((n + GEMM_ROWS - 1) / GEMM_ROWS), 1, gemm_out_part, &j);
+        return;
+    }
+#endif
+    pool_run(c->pool, w->w2.cols, 64, dense_out_part, &j);
+}

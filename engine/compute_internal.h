@@ -1,0 +1,45 @@
+/* compute_internal.h - what the files of compute.h share.
+ *
+ * Owns: struct compute is made and freed in compute.c.  Errors, threads: see compute.h.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef TERRA_COMPUTE_INTERNAL_H
+#define TERRA_COMPUTE_INTERNAL_H
+
+#include "engine/compute.h"
+
+/* Tile sizes are constants: they may change a sum's last bit, the machine must not. */
+enum {
+    GEMM_FROM = 16, /* positions from which sgemm beats row products */
+    GEMM_OUT = 128,
+    GEMM_ROWS = 128,
+    GEMM_DEPTH = 512,
+    CONV_MODULES = 64,
+    CONV_OUT = 64,
+    ROW_GRAIN = 8,
+    TILE_FLOATS = GEMM_OUT * GEMM_DEPTH /* scratch of one thread */
+};
+
+struct compute {
+    const struct kernels *k;
+    struct pool *pool;
+    float *tile; /* [threads][TILE_FLOATS] */
+};
+
+static inline float *compute_tile(const struct compute *c, uint32_t thread)
+{
+    return c->tile + (size_t)thread * TILE_FLOATS;
+}
+
+static inline size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* y[t] += bias for n rows; NULL adds nothing. */
+void add_bias(const float *bias, size_t n, size_t width, float *y);
+
+/* compute_linear without bias, through the row kernels whatever n is. */
+void linear_rows(struct compute *c, const struct mat *w, const float *x, size_t n, float *y);
+
+#endif

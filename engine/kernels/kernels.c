@@ -1,0 +1,30 @@
+/* kernels.c - which kernel sets this CPU can run.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "engine/kernels/kernels.h"
+
+#include "engine/kernels/sets.h"
+
+#include <string.h>
+
+/* Best first. */
+static const struct kernels *const sets[] = {
+#ifdef TERRA_NEON_SET
+    &kernels_neon,
+#endif
+    &kernels_scalar,
+};
+
+static bool can_run(const struct kernels *k)
+{
+    (void)k;
+    return true;
+}
+
+const struct kernels *kernels_get(const char *name)
+{
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+        if ((!name || strcmp(name, sets[i]->name) == 0) && can_run(sets[i]))
+            return sets[i];
+    return NULL;
+}
