@@ -47,8 +47,13 @@ bool err_prefix(struct err *e, const char *fmt, ...)
     va_start(args, fmt);
     int n = vsnprintf(e->msg, sizeof e->msg, fmt, args);
     va_end(args);
-    if (n >= 0 && (size_t)n < sizeof e->msg)
-        snprintf(e->msg + n, sizeof e->msg - (size_t)n, ": %s", old);
+    size_t at = n > 0 ? (size_t)n : 0;
+    if (at + 3 < sizeof e->msg) {
+        size_t room = sizeof e->msg - at - 3, len = strlen(old);
+        memcpy(e->msg + at, ": ", 2);
+        memcpy(e->msg + at + 2, old, len < room ? len : room);
+        e->msg[at + 2 + (len < room ? len : room)] = '\0';
+    }
     clean(e->msg);
     return false;
 }
