@@ -297,8 +297,8 @@ struct terra_token {
 };
 
 /* One decoding step: terra_logits, sample, terra_accept.  ERR_NUMERIC names the layer
- * and part where the first NaN or Inf appeared; ERR_CANCELLED leaves the session as it
- * was before the call. */
+ * and part where the first NaN or Inf appeared.  After it, and after ERR_CANCELLED, the
+ * timeline is gone: terra_prefill (and terra_feed) start it again. */
 bool terra_next(struct terra_session *s, const struct terra_sampling *p,
                 struct terra_token *out, struct err *e);
 

@@ -1,0 +1,217 @@
+/* attention.c - see attention.h.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "engine/attention.h"
+
+#include "engine/projection.h"
+
+#include <math.h>
+#include <string.h>
+
+uint32_t attention_history(const struct attention *a)
+{
+    uint32_t h = projection_history(&a->q), o = projection_history(&a->oconv);
+    return h > o ? h : o;
+}
+
+bool attention_is_lsh(const struct attention *a, size_t rows)
+{
+    return a->cfg->core == TERRA_CORE_LSH ||
+           (a->cfg->core == TERRA_CORE_MIXED && rows > a->cfg->std_length);
+}
+
+/* Puts the remembered rows in front of a tile (`head`, h rows of w floats)... */
+static void recall(float *head, const float *hist, size_t h, size_t w)
+{
+    if (h)
+        memcpy(head, hist, h * w * sizeof *head);
+}
+
+/* ... and remembers the last h of the h + n rows. */
+static void remember(float *hist, const float *head, size_t h, size_t n, size_t w)
+{
+    if (h)
+        memcpy(hist, head + n * w, h * w * sizeof *hist);
+}
+
+/* What the convolution of v reads: module by module (fixed) or side by side (original). */
+static void concat_rows(const struct attention *a, const float *u, const float *x, size_t n,
+                        float *out)
+{
+    size_t d = a->d, m = a->cfg->v_concat == TERRA_V_FIXED ? d / a->cfg->modules : d;
+    for (size_t t = 0; t < n; t++)
+        for (size_t j = 0; j < d; j += m, out += 2 * m) {
+            memcpy(out, u + t * d + j, m * sizeof *out);
+            memcpy(out + m, x + t * d + j, m * sizeof *out);
+        }
+}
+
+/* [n][heads * w] into a cache [heads][cap][w] at row `at`. */
+static void scatter(const float *rows, size_t n, size_t heads, size_t w, size_t cap, size_t at,
+                    float *cache)
+{
+    for (size_t t = 0; t < n; t++)
+        for (size_t h = 0; h < heads; h++)
+            memcpy(cache + (h * cap + at + t) * w, rows + (t * heads + h) * w, w * sizeof *rows);
+}
+
+/* Efficient types keep k / sqrt(dk), and a shared k is the normalised q (spec 3.1). */
+static void scale_keys(float *k, size_t rows, size_t dk, bool normalise)
+{
+    for (size_t r = 0; r < rows; r++, k += dk) {
+        float f = 1.0f / sqrtf((float)dk);
+        if (normalise) {
+            float ss = 0;
+            for (size_t i = 0; i < dk; i++)
+                ss += k[i] * k[i];
+            f /= sqrtf(ss / (float)dk + 1e-6f);
+        }
+        for (size_t i = 0; i < dk; i++)
+            k[i] *= f;
+    }
+}
+
+/* Queries, keys and values of one tile: q to s.q, k and v to the caches. */
+static void project_tile(struct pass *p, const struct attention *a, struct att_state *st,
+                         size_t row, size_t n, size_t at, bool efficient)
+{
+    struct scratch *s = &p->s;
+    size_t d = a->d, wq = (size_t)a->heads * a->dk;
+    const float *in = s->x, *vin = s->x;
+    size_t hist = a->mult.kind ? projection_history(&a->q) : 0;
+    float *q = s->q + row * wq;
+
+    if (a->mult.kind) {
+        float *u = s->u + hist * d;
+        recall(s->u, st->hist_u, hist, d);
+        project(p->cx, &a->mult, s->x, n, s->wide, u);
+        in = vin = u;
+        if (a->cfg->v_concat != TERRA_V_NONE) {
+            recall(s->uv, st->hist_v, hist, 2 * d);
+            concat_rows(a, u, s->x, n, s->uv + hist * 2 * d);
+            vin = s->uv + hist * 2 * d;
+        }
+    }
+    project(p->cx, &a->q, in, n, s->wide, q);
+    if (a->k.kind) {
+        project(p->cx, &a->k, in, n, s->wide, s->kv);
+        if (a->cfg->core != TERRA_CORE_STANDARD && a->cfg->type != TERRA_ATT_SELF) {
+            for (size_t i = 0; i < n * wq; i++) /* the wrapper's qk = (q + k) / 2 */
+                q[i] = s->kv[i] = (q[i] + s->kv[i]) / 2;
+        }
+    } else {
+        memcpy(s->kv, q, n * wq * sizeof *q);
+    }
+    if (efficient)
+        scale_keys(s->kv, n * a->heads, a->dk, a->cfg->type != TERRA_ATT_SELF || !a->k.kind);
+    scatter(s->kv, n, a->heads, a->dk, p->cap, at, st->k);
+    project(p->cx, &a->v, vin, n, s->wide, s->kv);
+    scatter(s->kv, n, a->heads, a->dv, p->cap, at, st->v);
+    if (a->mult.kind) {
+        remember(st->hist_u, s->u, hist, n, d);
+        if (vin != in)
+            remember(st->hist_v, s->uv, hist, n, 2 * d);
+    }
+}
+
+static void attend_standard(struct pass *p, const struct attention *a, const struct att_state *st,
+                            size_t n, size_t first, bool causal)
+{
+    size_t rows = first + n, most = p->s.score_floats / (a->heads * rows);
+    for (size_t t = 0; t < n;) {
+        size_t m = n - t < most ? n - t : most;
+        struct attend at = {.heads = a->heads,
+                            .dh = a->dk,
+                            .cap = p->cap,
+                            .rows = causal ? first + t + m : rows,
+                            .first = first + t,
+                            .causal = causal,
+                            .valid = causal ? NULL : p->valid,
+                            .k = st->k,
+                            .v = st->v};
+        compute_attend(p->cx, &at, p->s.q + t * a->heads * a->dk, m, p->s.scores,
+                       p->s.o + t * a->heads * a->dv);
+        t += m;
+    }
+}
+
+static void attend_efficient(struct pass *p, const struct attention *a,
+                             const struct att_state *st, size_t n, size_t first, bool causal)
+{
+    const struct terra_attention_config *c = a->cfg;
+    struct efficient f = {.heads = a->heads,
+                          .dk = a->dk,
+                          .dv = a->dv,
+                          .cap = p->cap,
+                          .rows = first + n,
+                          .causal = causal,
+                          .self_last = c->type != TERRA_ATT_SELF || c->share_qk,
+                          .sorted = attention_is_lsh(a, p->length),
+                          .chunk = c->chunk,
+                          .before = c->before,
+                          .after = c->after,
+                          .hashes = c->hashes,
+                          .n_buckets = c->n_buckets,
+                          .buckets = c->buckets,
+                          .rotations = a->rotations,
+                          .n_rot = a->n_rot,
+                          .valid = causal ? NULL : p->valid,
+                          .q = p->s.q,
+                          .first = first,
+                          .n = n,
+                          .k = st->k,
+                          .v = st->v};
+    efficient_run(&f, &p->s.efficient, p->s.o);
+}
+
+/* Output layers of one tile; returns where the result is. */
+static const float *output_tile(struct pass *p, const struct attention *a, struct att_state *st,
+                                const float *o, size_t n)
+{
+    struct scratch *s = &p->s;
+    if (a->o.kind) {
+        project(p->cx, &a->o, o, n, s->wide, s->y);
+        return s->y;
+    }
+    if (a->omult.kind) {
+        project(p->cx, &a->omult, o, n, s->wide, s->x);
+        o = s->x;
+    }
+    if (!a->oconv.kind)
+        return o;
+    size_t hist = projection_history(&a->oconv), d = a->d;
+    recall(s->u, st->hist_o, hist, d);
+    memcpy(s->u + hist * d, o, n * d * sizeof *o);
+    project(p->cx, &a->oconv, s->u + hist * d, n, s->wide, s->y);
+    remember(st->hist_o, s->u, hist, n, d);
+    return s->y;
+}
+
+void attention_run(struct pass *p, const struct attention *a, struct att_state *st,
+                   const float *x, size_t n, size_t first, bool causal, float *acc)
+{
+    size_t d = a->d;
+    bool efficient = a->cfg->type == TERRA_ATT_SELF || attention_is_lsh(a, p->length);
+    uint64_t clock = 0;
+    pass_clock(p, TERRA_PART_OTHER, &clock);
+    for (size_t t = 0; t < n; t += p->tile) {
+        size_t rows = n - t < p->tile ? n - t : p->tile;
+        compute_norm(p->cx, a->ln.scale, a->ln.bias, a->ln.center, x + t * d, rows, d, p->s.x);
+        pass_clock(p, TERRA_PART_OTHER, &clock);
+        project_tile(p, a, st, t, rows, first + t, efficient);
+        pass_clock(p, TERRA_PART_QKV, &clock);
+    }
+    if (efficient)
+        attend_efficient(p, a, st, n, first, causal);
+    else
+        attend_standard(p, a, st, n, first, causal);
+    pass_clock(p, TERRA_PART_ATT, &clock);
+    for (size_t t = 0; t < n; t += p->tile) {
+        size_t rows = n - t < p->tile ? n - t : p->tile;
+        const float *y = output_tile(p, a, st, p->s.o + t * a->heads * a->dv, rows);
+        for (size_t i = 0; i < rows * d; i++)
+            acc[t * d + i] += y[i];
+        pass_check(p, "attention", acc + t * d, rows * d);
+    }
+    pass_clock(p, TERRA_PART_QKV, &clock);
+}

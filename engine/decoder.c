@@ -1,0 +1,200 @@
+/* decoder.c - see decoder.h.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "engine/decoder.h"
+
+#include "engine/attention.h"
+#include "engine/feed_forward.h"
+#include "engine/projection.h"
+
+#include <string.h>
+
+/* ---- state ---------------------------------------------------------------------- */
+
+static void att_layout(struct att_state *st, struct arena *a, const struct attention *att,
+                       size_t cap)
+{
+    size_t hist = attention_history(att), d = att->d;
+    st->k = arena_get(a, cap * att->heads, sizeof(float) * att->dk);
+    st->v = arena_get(a, cap * att->heads, sizeof(float) * att->dv);
+    st->hist_u = arena_get(a, hist * d, sizeof(float));
+    st->hist_v = arena_get(a, att->cfg->v_concat == TERRA_V_NONE ? 0 : hist * 2 * d, sizeof(float));
+    st->hist_o = arena_get(a, att->oconv.kind ? hist * d : 0, sizeof(float));
+}
+
+static void att_reset(struct att_state *st, const struct attention *att)
+{
+    size_t hist = attention_history(att), d = att->d;
+    memset(st->hist_u, 0, hist * d * sizeof(float));
+    if (att->cfg->v_concat != TERRA_V_NONE)
+        memset(st->hist_v, 0, hist * 2 * d * sizeof(float));
+    if (att->oconv.kind)
+        memset(st->hist_o, 0, hist * d * sizeof(float));
+}
+
+static void item_reset(struct item_state *st, const struct stack_item *it)
+{
+    for (uint32_t i = 0; i < it->n_att; i++)
+        att_reset(&st->att[i], &it->att[i]);
+    const struct sru *r = &it->ff.sru;
+    memset(st->ff.carry, 0, (size_t)r->layers * r->width * sizeof(float));
+}
+
+void stack_state_reset(struct stack_state *st, const struct stack *s)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        item_reset(&st->item[i], &s->item[i]);
+}
+
+/* A shared state still gives every attention layer of a block its own history, but one pair
+ * of caches: they are rewritten before they are read. */
+void stack_state_layout(struct stack_state *st, struct arena *a, const struct stack *s,
+                        size_t cap, bool shared)
+{
+    size_t widest = 0;
+    st->shared = shared;
+    st->item = arena_get(a, s->n, sizeof *st->item);
+    for (uint32_t i = 0; shared && i < s->n; i++)
+        for (uint32_t j = 0; j < s->item[i].n_att; j++) {
+            const struct attention *att = &s->item[i].att[j];
+            size_t w = (size_t)att->heads * (att->dk > att->dv ? att->dk : att->dv);
+            widest = w > widest ? w : widest;
+        }
+    float *k = shared ? arena_get(a, cap * widest, sizeof(float)) : NULL;
+    float *v = shared ? arena_get(a, cap * widest, sizeof(float)) : NULL;
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct stack_item *it = &s->item[i];
+        struct item_state dry = {0}, *one = st->item ? &st->item[i] : &dry;
+        one->att = arena_get(a, it->n_att, sizeof *one->att);
+        for (uint32_t j = 0; j < it->n_att; j++) {
+            struct att_state none = {0}, *as = one->att ? &one->att[j] : &none;
+            att_layout(as, a, &it->att[j], shared ? 0 : cap);
+            if (shared) {
+                as->k = k;
+                as->v = v;
+            }
+        }
+        one->ff.carry = arena_get(a, (size_t)it->ff.sru.layers * it->ff.sru.width, sizeof(float));
+    }
+}
+
+/* ---- items ------------------------------------------------------------------------ */
+
+static void swap(struct streams *x)
+{
+    float *t = x->a;
+    x->a = x->b;
+    x->b = t;
+}
+
+/* a = b = concat(a, b), in place: row t moves up, so the last row goes first. */
+static void widen(struct streams *x, size_t n, size_t d)
+{
+    for (size_t t = n; t-- > 0;) {
+        memmove(x->a + t * 2 * d, x->a + t * d, d * sizeof(float));
+        memcpy(x->a + t * 2 * d + d, x->b + t * d, d * sizeof(float));
+    }
+    memcpy(x->b, x->a, n * 2 * d * sizeof(float));
+}
+
+static void average_into_b(struct streams *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x->b[i] = (x->a[i] + x->b[i]) / 2;
+}
+
+static void forget(struct pass *p, const struct dense *w, struct streams *x, size_t n)
+{
+    if (w->w.rows == 0)
+        return;
+    average_into_b(x, n * w->w.cols);
+    compute_linear(p->cx, &w->w, w->b, x->b, n, x->a);
+    memcpy(x->b, x->a, n * w->w.rows * sizeof(float));
+}
+
+/* n_att times (attention, swap), feed-forward, swap: after each, streams change roles. */
+static void block(struct pass *p, const struct stack_item *it, struct item_state *st,
+                  struct streams *x, size_t n, size_t first)
+{
+    bool decoder = p->stage == TERRA_DECODER;
+    for (uint32_t i = 0; i < it->n_att; i++) {
+        attention_run(p, &it->att[i], &st->att[i], x->b, n, first, decoder, x->a);
+        swap(x);
+    }
+    feed_forward_run(p, &it->ff, &st->ff, x->b, n, first, x->a);
+    if (decoder || p->m->cfg.two_swaps)
+        swap(x);
+}
+
+static bool stack_run(struct pass *p, const struct stack *s, struct stack_state *st,
+                      struct streams *x, size_t n, size_t first,
+                      void (*progress)(void *, uint64_t), void *user, struct err *e)
+{
+    p->layer = 0;
+    p->bad.found = false;
+    size_t d = p->m->d_enc;
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct stack_item *it = &s->item[i];
+        if (pass_cancelled(p))
+            return err_set(e, ERR_CANCELLED, "stopped");
+        if (st->shared)
+            item_reset(&st->item[i], it);
+        if (it->kind == ITEM_BLOCK) {
+            block(p, it, &st->item[i], x, n, first);
+            p->layer++;
+            if (progress)
+                progress(user, n);
+        } else if (it->kind == ITEM_WIDEN) {
+            widen(x, n, d);
+            d *= 2;
+        } else {
+            forget(p, &it->forget, x, n);
+        }
+        if (p->bad.found)
+            return err_set(e, ERR_NUMERIC, "NaN or Inf in %s block %u, %s",
+                           p->bad.stage == TERRA_ENCODER ? "encoder" : "decoder", p->bad.layer,
+                           p->bad.part);
+    }
+    return true;
+}
+
+bool encoder_run(struct pass *p, struct stack_state *st, struct streams *x, size_t n,
+                 void (*progress)(void *user, uint64_t done), void *user, struct err *e)
+{
+    const struct terra_model *m = p->m;
+    p->stage = TERRA_ENCODER;
+    if (!stack_run(p, &m->enc, st, x, n, 0, progress, user, e))
+        return false;
+    if (m->cfg.reversible_encoder)
+        return true;
+    average_into_b(x, n * m->d_enc);
+    compute_linear(p->cx, &m->merge.w, m->merge.b, x->b, n, x->a);
+    compute_norm(p->cx, m->merge_ln.scale, m->merge_ln.bias, true, x->a, n, m->d_enc, x->b);
+    memcpy(x->a, x->b, n * m->d_enc * sizeof(float));
+    return true;
+}
+
+bool decoder_run(struct pass *p, struct stack_state *st, struct streams *x, size_t n,
+                 size_t first, void (*progress)(void *user, uint64_t done), void *user,
+                 struct err *e)
+{
+    p->stage = TERRA_DECODER;
+    return stack_run(p, &p->m->dec, st, x, n, first, progress, user, e);
+}
+
+bool head_run(struct pass *p, const struct streams *x, size_t from, size_t n, float *logits,
+              struct err *e)
+{
+    const struct terra_model *m = p->m;
+    size_t d = m->d_out, V = m->loss.out;
+    for (size_t t = 0; t < n; t += p->tile) {
+        size_t rows = n - t < p->tile ? n - t : p->tile;
+        const float *a = x->a + (from + t) * d, *b = x->b + (from + t) * d;
+        for (size_t i = 0; i < rows * d; i++)
+            p->s.y[i] = (a[i] + b[i]) / 2;
+        compute_norm(p->cx, m->ln_out.scale, m->ln_out.bias, true, p->s.y, rows, d, p->s.x);
+        project(p->cx, &m->loss, p->s.x, rows, p->s.wide, logits + t * V);
+        pass_check(p, "logits", logits + t * V, rows * V);
+    }
+    return p->bad.found ? err_set(e, ERR_NUMERIC, "NaN or Inf in the logits") : true;
+}

@@ -1,0 +1,119 @@
+/* feed_forward.c - see feed_forward.h.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "engine/feed_forward.h"
+
+#include <math.h>
+#include <string.h>
+
+static void add_rows(float *acc, const float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        acc[i] += y[i];
+}
+
+/* Tells whoever watches which units were chosen. */
+static void report(struct pass *p, const struct ff *ff, size_t first_row, size_t n)
+{
+    const struct scratch *s = &p->s;
+    if (p->stage == TERRA_DECODER && p->step_row >= first_row && p->step_row < first_row + n) {
+        size_t k = ff->s.blocks, from = (p->step_row - first_row) * k;
+        size_t to = (size_t)p->layer * p->step_blocks;
+        memcpy(p->step_unit + to, s->unit + from, k * sizeof *s->unit);
+        memcpy(p->step_margin + to, s->margin + from, k * sizeof *s->margin);
+        memcpy(p->step_alive + to, s->alive + from, k);
+    }
+    if (p->on_choices) {
+        struct terra_choices c = {.stage = p->stage,
+                                  .layer = p->layer,
+                                  .first_row = (uint32_t)first_row,
+                                  .n_rows = (uint32_t)n,
+                                  .blocks = ff->s.blocks,
+                                  .unit = s->unit,
+                                  .margin = s->margin,
+                                  .alive = s->alive};
+        p->on_choices(p->user, &c);
+    }
+}
+
+/* Main layer of a tile of normed rows s.x into s.y. */
+static void run_main(struct pass *p, const struct ff *ff, size_t first_row, size_t n,
+                     uint64_t *clock)
+{
+    struct scratch *s = &p->s;
+    if (!ff->sparse) {
+        compute_linear(p->cx, &ff->in.w, ff->in.b, s->x, n, s->hidden);
+        for (size_t i = 0; i < n * ff->f; i++)
+            s->hidden[i] = s->hidden[i] > 0 ? s->hidden[i] : 0;
+        compute_linear(p->cx, &ff->out.w, ff->out.b, s->hidden, n, s->y);
+        pass_clock(p, TERRA_PART_FF, clock);
+        return;
+    }
+    compute_choose(p->cx, &ff->s, s->x, n, s->wide, s->unit, s->margin);
+    pass_clock(p, TERRA_PART_CTL, clock);
+    if (p->mode == TERRA_SPARSE)
+        compute_ff_sparse(p->cx, &ff->s, s->x, n, s->unit, s->hidden, s->alive, s->y);
+    else
+        compute_ff_dense(p->cx, &ff->s, s->x, n, p->mode == TERRA_MASKED ? s->unit : NULL,
+                         s->hidden, s->alive, s->y);
+    pass_clock(p, TERRA_PART_FF, clock);
+    report(p, ff, first_row, n);
+}
+
+static float sigmoid(float x)
+{
+    return 1.0f / (1.0f + expf(-x));
+}
+
+/* One SRU layer over n rows in place; gates: [n][3w] = r, f, y. */
+static void run_sru(const float *gates, float *x, size_t n, size_t w, float *carry)
+{
+    const float root3 = 1.7320508f;
+    for (size_t t = 0; t < n; t++) {
+        const float *g = gates + t * 3 * w;
+        float *row = x + t * w;
+        for (size_t i = 0; i < w; i++) {
+            float r = sigmoid(g[i]), f = sigmoid(g[w + i]);
+            carry[i] = f * carry[i] + (1.0f - f) * g[2 * w + i];
+            row[i] = carry[i] * r + row[i] * (1.0f - r) * root3;
+        }
+    }
+}
+
+static void run_sru_branch(struct pass *p, const struct ff *ff, struct ff_state *st,
+                           const float *x, size_t n)
+{
+    const struct sru *r = &ff->sru;
+    struct scratch *s = &p->s;
+    float *z = s->small, *gates = s->small + n * r->width;
+    compute_norm(p->cx, r->ln.scale, r->ln.bias, r->ln.center, x, n, ff->d, s->x);
+    compute_linear(p->cx, &r->in.w, r->in.b, s->x, n, z);
+    for (uint32_t i = 0; i < r->layers; i++) {
+        compute_linear(p->cx, &r->gate[i].w, r->gate[i].b, z, n, gates);
+        run_sru(gates, z, n, r->width, st->carry + (size_t)i * r->width);
+    }
+    compute_linear(p->cx, &r->out.w, r->out.b, z, n, s->y);
+}
+
+void feed_forward_run(struct pass *p, const struct ff *ff, struct ff_state *st, const float *x,
+                      size_t n, size_t first_row, float *acc)
+{
+    uint64_t clock = 0;
+    pass_clock(p, TERRA_PART_OTHER, &clock);
+    for (size_t t = 0; t < n; t += p->tile) {
+        size_t rows = n - t < p->tile ? n - t : p->tile;
+        const float *in = x + t * ff->d;
+        float *out = acc + t * ff->d;
+        compute_norm(p->cx, ff->ln.scale, ff->ln.bias, ff->ln.center, in, rows, ff->d, p->s.x);
+        pass_clock(p, TERRA_PART_OTHER, &clock);
+        run_main(p, ff, first_row + t, rows, &clock);
+        add_rows(out, p->s.y, rows * ff->d);
+        pass_check(p, "feed-forward", out, rows * ff->d);
+        if (ff->sru.layers) {
+            run_sru_branch(p, ff, st, in, rows);
+            add_rows(out, p->s.y, rows * ff->d);
+            pass_check(p, "SRU", out, rows * ff->d);
+        }
+        pass_clock(p, TERRA_PART_OTHER, &clock);
+    }
+}

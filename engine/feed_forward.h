@@ -1,0 +1,16 @@
+/* feed_forward.h - the feed-forward half of a block: main layer plus SRU branch.
+ *
+ * Purpose: acc += Main(LN_a(x)) + Dense_out(SRU(Dense_in(LN_s(x)))), spec 2.7 and 2.8.
+ * Owns: nothing.  Errors: none.  Threads: see pass.h.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef TERRA_FEED_FORWARD_H
+#define TERRA_FEED_FORWARD_H
+
+#include "engine/pass.h"
+
+/* x, acc: [n][d], the two streams.  first_row numbers the rows for observers. */
+void feed_forward_run(struct pass *p, const struct ff *ff, struct ff_state *st, const float *x,
+                      size_t n, size_t first_row, float *acc);
+
+#endif

@@ -1,0 +1,122 @@
+/* pass.c - see pass.h.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "engine/pass.h"
+
+#include "engine/attention.h"
+#include "engine/base/clock.h"
+#include "engine/projection.h"
+
+#include <string.h>
+
+#define TILE_MOST     256
+#define TILE_FLOATS   (4u << 20) /* of the widest per-row scratch */
+#define SCORE_FLOATS  (1u << 20)
+
+void pass_clock(struct pass *p, enum terra_part part, uint64_t *since)
+{
+    if (!p->timed)
+        return;
+    uint64_t now = clock_ns();
+    if (*since)
+        p->part_ns[part] += now - *since;
+    *since = now;
+}
+
+void pass_check(struct pass *p, const char *part, const float *x, size_t n)
+{
+    if (p->bad.found)
+        return;
+    uint32_t worst = 0;
+    for (size_t i = 0; i < n; i++) { /* the exponent is all ones for NaN and Inf only */
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        bits &= 0x7f800000u;
+        worst = bits > worst ? bits : worst;
+    }
+    if (worst == 0x7f800000u)
+        p->bad = (struct bad_value){true, p->stage, p->layer, part};
+}
+
+/* The widest of everything a tile's row needs. */
+struct widths {
+    size_t d, heads, wq, wo, wide, hidden, small, blocks, hist, dv, hashes;
+};
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static void measure_attention(struct widths *w, const struct attention *a)
+{
+    const struct projection *p[] = {&a->mult, &a->q, &a->k, &a->v, &a->o, &a->omult, &a->oconv};
+    for (size_t i = 0; i < sizeof p / sizeof *p; i++)
+        w->wide = larger(w->wide, projection_scratch(p[i]));
+    w->d = larger(w->d, a->d);
+    w->heads = larger(w->heads, a->heads);
+    w->wq = larger(w->wq, (size_t)a->heads * a->dk);
+    w->wo = larger(w->wo, (size_t)a->heads * a->dv);
+    w->hist = larger(w->hist, attention_history(a));
+    w->dv = larger(w->dv, a->dv);
+    w->hashes = larger(w->hashes, a->cfg->hashes);
+}
+
+static void measure_ff(struct widths *w, const struct ff *ff)
+{
+    w->d = larger(w->d, ff->d);
+    w->hidden = larger(w->hidden, ff->f); /* masked and open modes use all of it */
+    if (ff->sparse) {
+        w->blocks = larger(w->blocks, ff->s.blocks);
+        w->wide = larger(w->wide, ff->f + ff->s.ctl1.rows);
+    }
+    w->small = larger(w->small, 4 * (size_t)ff->sru.width);
+}
+
+static struct widths measure(const struct terra_model *m)
+{
+    struct widths w = {.d = m->d_out, .hashes = 1, .wide = projection_scratch(&m->loss)};
+    const struct stack *stacks[] = {&m->enc, &m->dec};
+    for (int s = 0; s < 2; s++)
+        for (uint32_t i = 0; i < stacks[s]->n; i++) {
+            const struct stack_item *it = &stacks[s]->item[i];
+            if (it->kind != ITEM_BLOCK)
+                continue;
+            for (uint32_t j = 0; j < it->n_att; j++)
+                measure_attention(&w, &it->att[j]);
+            measure_ff(&w, &it->ff);
+        }
+    return w;
+}
+
+size_t pass_tile(const struct terra_model *m)
+{
+    struct widths w = measure(m);
+    size_t tile = TILE_FLOATS / larger(w.wide, larger(w.hidden, w.d));
+    return tile < 1 ? 1 : tile > TILE_MOST ? TILE_MOST : tile;
+}
+
+void scratch_layout(struct scratch *s, struct arena *a, const struct terra_model *m, size_t rows,
+                    size_t cap, bool lsh)
+{
+    struct widths w = measure(m);
+    size_t tile = pass_tile(m);
+    tile = tile < rows ? tile : rows;
+    s->q = arena_get(a, rows * w.wq, sizeof(float));
+    s->o = arena_get(a, rows * w.wo, sizeof(float));
+    s->x = arena_get(a, tile * w.d, sizeof(float));
+    s->y = arena_get(a, tile * w.d, sizeof(float));
+    s->kv = arena_get(a, tile * larger(w.wq, w.wo), sizeof(float));
+    s->u = arena_get(a, (w.hist + tile) * w.d, sizeof(float));
+    s->uv = arena_get(a, (w.hist + tile) * 2 * w.d, sizeof(float));
+    s->wide = arena_get(a, tile * w.wide, sizeof(float));
+    s->hidden = arena_get(a, tile * w.hidden, sizeof(float));
+    s->small = arena_get(a, tile * w.small, sizeof(float));
+    s->score_floats = larger(w.heads * cap, SCORE_FLOATS);
+    s->scores = arena_get(a, s->score_floats, sizeof(float));
+    s->unit = arena_get(a, tile * w.blocks, sizeof *s->unit);
+    s->margin = arena_get(a, tile * w.blocks, sizeof *s->margin);
+    s->alive = arena_get(a, tile * w.blocks, 1);
+    if (lsh)
+        efficient_layout(&s->efficient, a, cap, (uint32_t)w.hashes, (uint32_t)w.dv);
+}
