@@ -102,8 +102,8 @@ class _Reader:
             raise self.bad(param, f"an integer from {low}", value)
         return value
 
-    def count(self, param: str, default: int) -> int:
-        value = self.integer(param, default)
+    def count(self, param: str, default: int, low: int = 0) -> int:
+        value = self.integer(param, default, low)
         assert value is not None
         if value > MAX_COUNT:
             raise self.bad(param, f"at most {MAX_COUNT}", value)
@@ -326,12 +326,11 @@ def read_hyper(gin: Gin) -> Hyper:
     ff_block, ff_rank = _ff_sparsity(r)
     if isinstance(activation, Reference) and activation.name != "Relu" and not ff_block:
         raise r.bad("ff_activation", "Relu", activation.name)
-    n_heads = r.integer("n_heads", 8, 1)
-    assert n_heads is not None
+    n_heads = r.count("n_heads", 8, 1)
     default = Reference("SelfAttention")
     decoder = r.value("encoder_decoder_attention_type", default)
     kinds = decoder if isinstance(decoder, (list, tuple)) else [decoder]
-    n_dec = r.count("n_decoder_layers", 6)
+    n_dec = r.count("n_decoder_layers", 6, 1)
     if not kinds or n_dec % len(kinds):
         text = f"a list whose length divides n_decoder_layers ({n_dec})"
         raise r.bad("encoder_decoder_attention_type", text, f"{len(kinds)} entries")
@@ -345,9 +344,9 @@ def read_hyper(gin: Gin) -> Hyper:
         d_model=r.integer("d_model", None, 1),
         d_ff=r.integer("d_ff", None, 1),
         n_heads=n_heads,
-        n_enc=r.count("n_encoder_layers", 6),
+        n_enc=r.count("n_encoder_layers", 6, 1),
         n_dec=n_dec,
-        n_dec_attn=r.count("n_decoder_attention_layers", 2),
+        n_dec_attn=r.count("n_decoder_attention_layers", 2, 1),
         max_len=r.integer("max_len", None, 1),
         pos_type=pos_type,
         pos_width=r.inner("PositionalEncoding").integer("d_feature", None, 1),

@@ -325,18 +325,12 @@ class Matcher:
 
     def convolution(
         self, name: str, length: int | None, taps: int, d_in: int, d_out: int, modules: int
-    ) -> int:
+    ) -> int | None:
         """Over length and modules; returns the number of length taps."""
-        if modules == 1:
-            # a plain dense layer: the middle tap of a kernel whose neighbours see zeros
-            def place(x: np.ndarray) -> np.ndarray:
-                kernel = np.zeros((1, taps, d_out, d_in), np.float32)
-                kernel[0, taps // 2] = x.T
-                return kernel
-
-            shape: tuple[int, ...] = (1, *self.flat.take(name + ".w", d_in, d_out, form=place))
-        else:
-            shape = self.flat.take(name + ".w", length, taps, d_in, d_out, form=_swap_last)
+        if modules == 1:  # trax makes a plain dense layer of it
+            self.flat.dense(name, d_in, d_out)
+            return length
+        shape = self.flat.take(name + ".w", length, taps, d_in, d_out, form=_swap_last)
         self.flat.take(name + ".b", d_out)
         return shape[0]
 
