@@ -83,9 +83,11 @@ size_t flow_match(const struct flow *f, const char *what, size_t at);
 struct flow_view {
     bool follow; /* stay at the end */
     size_t top;  /* byte the first visible line starts with, when not following */
-    size_t seen; /* lines that existed when following stopped */
+    size_t seen; /* bytes that existed when following stopped */
 };
 
+/* Lines that arrived since following stopped. */
+size_t flow_view_unseen(const struct flow_view *v, const struct flow *f);
 /* First visible line for a pane of `rows` lines. */
 size_t flow_view_top(const struct flow_view *v, const struct flow *f, int rows);
 void flow_view_scroll(struct flow_view *v, const struct flow *f, int rows, long by);

@@ -24,33 +24,33 @@ struct term_opts {
     bool light;
 };
 
-struct term;
+struct terminal;
 
 /* Call setlocale(LC_ALL, "") before. */
-struct term *term_open(const struct term_opts *o, struct err *e);
-void term_close(struct term *t);
+struct terminal *term_open(const struct term_opts *o, struct err *e);
+void term_close(struct terminal *t);
 
-int term_fd(const struct term *t);              /* poll and read(2) this */
-void term_size(struct term *t, int *w, int *h); /* asks the terminal */
+int term_fd(const struct terminal *t);              /* poll and read(2) this */
+void term_size(struct terminal *t, int *w, int *h); /* asks the terminal */
 /* After SIGWINCH or a changed size; the next draw repaints everything. */
-void term_resized(struct term *t, int w, int h);
+void term_resized(struct terminal *t, int w, int h);
 /* What the terminal can show. */
-struct theme term_theme(const struct term *t);
+struct theme term_theme(const struct terminal *t);
 
 /* Shows the surface; (cx, cy) is the cursor, negative hides it. */
-void term_draw(struct term *t, const struct surface *s, int cx, int cy);
+void term_draw(struct terminal *t, const struct surface *s, int cx, int cy);
 /* The next draw repaints everything (Ctrl-L). */
-void term_redraw(struct term *t);
-void term_mouse(struct term *t, bool on);
-void term_bell(struct term *t);
+void term_redraw(struct terminal *t);
+void term_mouse(struct terminal *t, bool on);
+void term_bell(struct terminal *t);
 /* Puts text on the clipboard of the person's terminal (OSC 52); false: too long for it. */
-bool term_copy(struct term *t, const char *text, size_t n);
+bool term_copy(struct terminal *t, const char *text, size_t n);
 
 /* Gives the terminal back and takes it again, e.g. around $EDITOR. */
-void term_leave(struct term *t);
-void term_enter(struct term *t);
+void term_leave(struct terminal *t);
+void term_enter(struct terminal *t);
 /* Leaves, stops the process group as Ctrl-Z does in a shell, enters after `fg`. */
-void term_suspend(struct term *t);
+void term_suspend(struct terminal *t);
 
 /* Restores the terminal with write(2) and tcsetattr only: safe in a signal handler
  * and without a terminal. */
