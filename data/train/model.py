@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: MIT
+"""The Terraformer in PyTorch, as the engine computes it (terra-model(5)), plus its training form.
+
+Parameters have the names and shapes of the model folder, so state_dict() is the export. The
+streams, swaps, joining and layers follow the published model; what differs only while training
+is the sparse feed-forward's controller (soft in 70% of the calls, quantised straight-through in
+30%) and the initial values, which are smaller than trax's to suit small models.
+
+Supported: sparse or dense feed-forward, sparse (multconv) or dense decoder attention, sparse or
+dense loss, SRU branch, reversible or merged encoder, position tables.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass
+class Config:
+    """Names as in config.json."""
+
+    name: str = "terra"
+    vocab_size: int = 4096
+    d_model: int = 192
+    d_ff: int = 768
+    n_heads: int = 6
+    n_encoder_layers: int = 2
+    n_decoder_layers: int = 2
+    n_decoder_attention_layers: int = 2
+    reversible_encoder: bool = True
+    ff_block: int = 16
+    ff_rank: int = 48
+    ff_sru: list[int] = field(default_factory=lambda: [1, 32])
+    loss_modules: int = 2
+    attention_modules: int = 6  # 0: dense decoder attention
+    length_kernel: int = 3
+    positions: int = 256
+    max_source: int = 192
+    max_target: int = 40
+    quantised_share: float = 0.3
+
+    def dense_twin(self) -> "Config":
+        """The dense model whose parameter count comes closest to this one's."""
+        twin = Config(**asdict(self))
+        twin.name = self.name + "-dense"
+        twin.ff_block = twin.ff_rank = twin.loss_modules = twin.attention_modules = 0
+        want = count_parameters(self)
+        twin.d_ff = 8
+        per_unit = (count_parameters(_with(twin, d_ff=16)) - count_parameters(twin)) // 8
+        twin.d_ff = max(8, 8 + round((want - count_parameters(twin)) / per_unit / 8) * 8)
+        return twin
+
+
+def _with(c: Config, **changes: int) -> Config:
+    return Config(**{**asdict(c), **changes})
+
+
+def count_parameters(c: Config) -> int:
+    with torch.device("meta"):
+        return sum(p.numel() for p in Net(c).parameters())
+
+
+def xavier(*shape: int, fans: tuple[int, int] | None = None, gain: float = 1.0) -> nn.Parameter:
+    out, inn = fans or shape
+    limit = gain * math.sqrt(6 / (inn + out))
+    return nn.Parameter(torch.empty(*shape).uniform_(-limit, limit))
+
+
+def zeros(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(*shape))
+
+
+class Norm(nn.Module):
+    def __init__(self, d: int):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(d))
+        self.bias = zeros(d)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, x.shape[-1:], self.scale, self.bias, 1e-6)
+
+
+class Dense(nn.Module):
+    def __init__(self, inn: int, out: int, gain: float = 1.0):
+        super().__init__()
+        self.w = xavier(out, inn, gain=gain)
+        self.b = zeros(out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.w, self.b)
+
+
+class Factored(nn.Module):
+    """y[j, i] = b[j, i] + sum_c x[c] gate[j, c] proj[i, c], run as one (out, in) product."""
+
+    def __init__(self, modules: int, inn: int, out: int):
+        super().__init__()
+        self.gate = nn.Parameter(torch.randn(modules, inn) * 0.5 + 1.0)
+        self.proj = xavier(out // modules, inn)
+        self.b = zeros(out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        w = self.gate[:, None, :] * self.proj[None]
+        return F.linear(x, w.flatten(0, 1), self.b)
+
+
+class Conv(nn.Module):
+    """Kernel over length (causal) and modules (zero padded); weights of one q, k or v."""
+
+    def __init__(self, length: int, modules: int, m: int):
+        super().__init__()
+        w = torch.randn(length, modules, m, m) * (0.3 / math.sqrt(m * length * modules))
+        w[-1, modules // 2] += xavier(m, m).detach()
+        self.w = nn.Parameter(w)
+        self.b = zeros(m)
+
+
+class SparseAttention(nn.Module):
+    """One factored layer, then a length x module convolution each for q, k and v; no output."""
+
+    def __init__(self, c: Config):
+        super().__init__()
+        d, self.modules, self.length = c.d_model, c.attention_modules, c.length_kernel
+        m = d // self.modules
+        self.ln = Norm(d)
+        self.mult = Factored(self.modules, d, d)
+        self.q, self.k = Conv(self.length, 3, m), Conv(self.length, 3, m)
+        self.v = Conv(self.length, 1, m)
+
+    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        u = self.mult(x)
+        B, L, d = u.shape
+        M, m, taps = self.modules, d // self.modules, self.length
+        past = F.pad(u, (0, 0, taps - 1, 0)).view(B, L + taps - 1, M, m)
+        rows = torch.cat([past[:, a : a + L] for a in range(taps)], -1)  # (B, L, M, taps m)
+        flat = lambda w: w.permute(1, 2, 0, 3).flatten(2)  # (3, m, taps m)
+        weight = torch.cat([flat(self.q.w), flat(self.k.w), flat(self.v.w)])  # (7, m, taps m)
+        y = F.linear(rows, weight.flatten(0, 1)).view(B, L, M, 7, m)
+        y = F.pad(y, (0, 0, 0, 0, 1, 1))  # a zero module on both sides
+        near = lambda e: y[:, :, 0:M, e] + y[:, :, 1 : M + 1, e + 1] + y[:, :, 2:, e + 2]
+        q, k, v = near(0) + self.q.b, near(3) + self.k.b, y[:, :, 1 : M + 1, 6] + self.v.b
+        return q.flatten(2), k.flatten(2), v.flatten(2)
+
+    def output(self, o: Tensor) -> Tensor:
+        return o
+
+
+class DenseAttention(nn.Module):
+    def __init__(self, c: Config):
+        super().__init__()
+        d = c.d_model
+        self.ln = Norm(d)
+        self.q, self.k, self.v = Dense(d, d), Dense(d, d), Dense(d, d)
+        self.o = Dense(d, d, 0.5)
+
+    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        w = torch.cat([self.q.w, self.k.w, self.v.w])
+        return F.linear(x, w, torch.cat([self.q.b, self.k.b, self.v.b])).chunk(3, -1)
+
+    def output(self, o: Tensor) -> Tensor:
+        return self.o(o)
+
+
+def attend(layer: nn.Module, x: Tensor, heads: int, mask: Tensor | None) -> Tensor:
+    """Attention over the normed x; without a mask it is causal."""
+    B, L, d = x.shape
+    split = lambda t: t.reshape(B, L, heads, d // heads).transpose(1, 2)
+    q, k, v = (split(t) for t in layer.qkv(layer.ln(x)))
+    if x.is_cuda:
+        o = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+    else:  # short rows: two products and a softmax are faster than the CPU's fused kernels
+        if mask is None:
+            mask = torch.ones(L, L, dtype=torch.bool, device=x.device).tril()
+        hide = torch.zeros(mask.shape, dtype=q.dtype).masked_fill_(~mask, -1e9)
+        s = q @ (k * (d // heads) ** -0.5).transpose(-1, -2) + hide
+        o = torch.softmax(s, -1, dtype=q.dtype) @ v
+    return layer.output(o.transpose(1, 2).reshape(B, L, d))
+
+
+class Scan(torch.autograd.Function):
+    """c[t] = f[t] c[t-1] + b[t] over axis 1, c[-1] = 0, in log2(L) parallel steps."""
+
+    @staticmethod
+    def run(f: Tensor, b: Tensor) -> Tensor:
+        a, c, step = f.clone(), b.clone(), 1
+        while step < c.shape[1]:
+            c[:, step:] += a[:, step:] * c[:, :-step].clone()
+            a[:, step:] *= a[:, :-step].clone()
+            step *= 2
+        return c
+
+    @staticmethod
+    def forward(ctx, f: Tensor, b: Tensor) -> Tensor:
+        c = Scan.run(f, b)
+        ctx.save_for_backward(f, c)
+        return c
+
+    @staticmethod
+    def backward(ctx, g: Tensor) -> tuple[Tensor, Tensor]:
+        f, c = ctx.saved_tensors
+        after = torch.cat([f[:, 1:], torch.zeros_like(f[:, :1])], 1)
+        db = Scan.run(after.flip(1), g.flip(1)).flip(1)
+        df = torch.cat([torch.zeros_like(c[:, :1]), db[:, 1:] * c[:, :-1]], 1)
+        return df, db
+
+
+class SRULayer(nn.Module):
+    def __init__(self, s: int):
+        super().__init__()
+        self.w = xavier(3 * s, s)
+        self.b = zeros(3 * s)
+
+    def forward(self, x: Tensor) -> Tensor:
+        r, f, y = F.linear(x, self.w, self.b).float().chunk(3, -1)
+        r, f = torch.sigmoid(r), torch.sigmoid(f)
+        c = Scan.apply(f, (1 - f) * y)
+        return c * r + x * (1 - r) * math.sqrt(3)
+
+
+class SRU(nn.Module):
+    def __init__(self, d: int, layers: int, s: int):
+        super().__init__()
+        self.ln = Norm(d)
+        self.add_module("in", Dense(d, s))
+        for j in range(layers):
+            self.add_module(str(j), SRULayer(s))
+        self.out = Dense(s, d, 0.5)
+        self.layers = layers
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = getattr(self, "in")(self.ln(x))
+        for j in range(self.layers):
+            x = getattr(self, str(j))(x)
+        return self.out(x)
+
+
+class FeedForward(nn.Module):
+    def __init__(self, c: Config):
+        super().__init__()
+        d, N, r = c.d_model, c.ff_block, c.ff_rank
+        self.block, self.share = N, c.quantised_share
+        self.ln = Norm(d)
+        if N:
+            K = c.d_ff // N
+            self.ctl1 = xavier(r, d)
+            self.ctl2 = xavier(K, N, r, fans=(c.d_ff, r))
+            self.ctlb = zeros(K, N)
+            self.w1 = xavier(K, N, d, fans=(c.d_ff, d))
+            self.w2 = xavier(K, N, d, fans=(c.d_ff, d))
+            self.b2 = zeros(d)
+        else:
+            self.add_module("in", Dense(d, c.d_ff))
+            self.out = Dense(c.d_ff, d)
+        self.sru = SRU(d, *c.ff_sru) if c.ff_sru[0] else None
+
+    def sparse(self, x: Tensor, quantised: bool) -> Tensor:
+        h = F.linear(x, self.w1.flatten(0, 1)).unflatten(-1, self.w1.shape[:2])
+        with torch.autocast(x.device.type, enabled=False):
+            c = F.linear(x.float(), self.ctl1.float())
+            z = F.linear(c, self.ctl2.flatten(0, 1).float(), self.ctlb.flatten().float())
+            z = z.unflatten(-1, self.ctlb.shape)
+        if not self.training:
+            one = z.argmax(-1, keepdim=True)
+            mid = torch.zeros_like(h).scatter_(-1, one, F.relu(h.gather(-1, one)))
+        elif quantised:
+            p = torch.softmax(z, -1)
+            with torch.no_grad():
+                u = torch.empty_like(z).uniform_(1e-6, 1 - 1e-6)
+                one = (torch.log(p) - 0.1 * torch.log(-torch.log(u))).argmax(-1, keepdim=True)
+            q = p.gather(-1, one)
+            live = F.relu(h.gather(-1, one) * (1 + q - q.detach()).to(h.dtype))
+            mid = torch.zeros_like(h).scatter(-1, one, live)
+        else:
+            mid = F.relu(h * torch.softmax(z, -1).to(h.dtype))
+        return mid.flatten(-2) @ self.w2.flatten(0, 1).to(mid.dtype) + self.b2
+
+    def forward(self, x: Tensor, quantised: bool = False) -> Tensor:
+        z = self.ln(x)
+        y = self.sparse(z, quantised) if self.block else self.out(F.relu(getattr(self, "in")(z)))
+        return y + self.sru(x) if self.sru else y
+
+
+class EncoderBlock(nn.Module):
+    def __init__(self, c: Config):
+        super().__init__()
+        self.attn = DenseAttention(c)
+        self.ff = FeedForward(c)
+
+
+class DecoderBlock(nn.Module):
+    def __init__(self, c: Config):
+        super().__init__()
+        for a in range(c.n_decoder_attention_layers):
+            kind = SparseAttention if c.attention_modules else DenseAttention
+            self.add_module(f"attn{a}", kind(c))
+        self.ff = FeedForward(c)
+
+
+def position_table(rows: int, d: int) -> nn.Parameter:
+    """sin and cos interleaved, scaled to the size of the embeddings."""
+    angle = torch.arange(rows)[:, None] * 10000.0 ** (-torch.arange(0, d, 2) / d)
+    table = torch.stack([torch.sin(angle), torch.cos(angle)], -1).flatten(1)
+    return nn.Parameter(table[:, :d] / math.sqrt(d))
+
+
+class Net(nn.Module):
+    def __init__(self, c: Config):
+        super().__init__()
+        self.c = c
+        d = c.d_model
+        self.emb = nn.Parameter(torch.randn(c.vocab_size, d) / math.sqrt(d))
+        self.pos_e, self.pos_d = position_table(c.positions, d), position_table(c.positions, d)
+        self.enc, self.dec = nn.Module(), nn.Module()
+        for i in range(c.n_encoder_layers):
+            self.enc.add_module(str(i), EncoderBlock(c))
+        if not c.reversible_encoder:
+            self.enc.merge, self.enc.ln = Dense(d, d), Norm(d)
+        for i in range(c.n_decoder_layers):
+            self.dec.add_module(str(i), DecoderBlock(c))
+        self.ln_out = Norm(d)
+        S = c.loss_modules
+        self.loss = Factored(S, d, c.vocab_size) if S else Dense(d, c.vocab_size)
+
+    def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        return F.embedding(tokens, self.emb) + positions[: tokens.shape[1]]
+
+    def encode(self, source: Tensor, quantised: list[bool]) -> tuple[Tensor, Tensor]:
+        a = b = self.embed(source, self.pos_e)
+        mask = (source != 0)[:, None, None, :]
+        for i in range(self.c.n_encoder_layers):
+            block = getattr(self.enc, str(i))
+            a = a + attend(block.attn, b, self.c.n_heads, mask)
+            b = b + block.ff(a, quantised[i])
+        if not self.c.reversible_encoder:
+            a = b = self.enc.ln(self.enc.merge((a + b) / 2))
+        return a, b
+
+    def decode(self, a: Tensor, b: Tensor, quantised: list[bool]) -> Tensor:
+        """Both streams through the decoder blocks; returns the normed average."""
+        for i in range(self.c.n_decoder_layers):
+            block = getattr(self.dec, str(i))
+            for j in range(self.c.n_decoder_attention_layers):
+                layer = getattr(block, f"attn{j}")
+                a, b = b, a + attend(layer, b, self.c.n_heads, None)
+            a, b = b, a + block.ff(b, quantised[self.c.n_encoder_layers + i])
+        return self.ln_out((a + b) / 2)
+
+    def forward(self, source: Tensor, target: Tensor, quantised: list[bool] | None = None) -> Tensor:
+        """Logits (B, L2, V): row t scores target[:, t]. Sources are padded at the end with 0."""
+        L1, L2 = source.shape[1], target.shape[1]
+        quantised = quantised or [True] * (self.c.n_encoder_layers + self.c.n_decoder_layers)
+        v = self.embed(F.pad(target[:, :-1], (1, 0)), self.pos_d)
+        n = (source != 0).sum(1, keepdim=True)
+        t = torch.arange(L1 + L2, device=source.device)[None]
+        place = torch.where(t < n, t, L1 + (t - n).clamp(0, L2 - 1))  # into [source, target] rows
+        rows = torch.arange(len(source), device=source.device)[:, None]
+        a, b = (torch.cat([s.to(v.dtype), v], 1)[rows, place] for s in self.encode(source, quantised))
+        y = self.decode(a, b, quantised)
+        return self.loss(y[rows, n + t[:, :L2]])

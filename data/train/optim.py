@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""Muon for the matrices, Adam for everything else, in one object with one state."""
+
+from __future__ import annotations
+
+import math
+from typing import Iterable
+
+import torch
+from torch import Tensor
+
+
+def orthogonal(g: Tensor, steps: int = 5) -> Tensor:
+    """The nearest (semi-)orthogonal matrix to g, by Newton-Schulz steps in bf16."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = g.bfloat16()
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    x = x / (x.norm() + 1e-7)
+    for _ in range(steps):
+        s = x @ x.T
+        x = a * x + (b * s + c * (s @ s)) @ x
+    return (x.T if tall else x).to(g.dtype)
+
+
+def as_matrix(name: str, p: Tensor) -> tuple[int, int] | None:
+    """The (rows, columns) under which Muon sees a parameter, or None for Adam."""
+    part = name.split(".")
+    if part[0] in ("emb", "pos_e", "pos_d", "loss") or part[-1] in ("gate", "ctlb", "b", "bias"):
+        return None
+    if part[-1] in ("w1", "w2", "ctl2"):
+        return p.shape[0] * p.shape[1], p.shape[2]
+    return (p.shape[0], p.shape[1]) if p.dim() == 2 else None
+
+
+class Optimizer:
+    def __init__(
+        self,
+        named: Iterable[tuple[str, Tensor]],
+        lr_matrix: float,
+        lr_adam: float,
+        decay: float = 0.0,
+        betas: tuple[float, float] = (0.9, 0.97),
+        momentum: float = 0.95,
+    ):
+        self.named = list(named)
+        self.lr_matrix, self.lr_adam, self.decay = lr_matrix, lr_adam, decay
+        self.betas, self.momentum = betas, momentum
+        self.shape = {n: as_matrix(n, p) for n, p in self.named}
+        self.state: dict[str, Tensor] = {}
+        for n, p in self.named:
+            self.state[n] = torch.zeros_like(p)
+            if self.shape[n] is None:
+                self.state[n + "/2"] = torch.zeros_like(p)
+        self.t = 0
+
+    @torch.no_grad()
+    def step(self, scale: float) -> None:
+        """One update with the learning rates times `scale`; clears the gradients."""
+        self.t += 1
+        b1, b2 = self.betas
+        adam = [(n, p) for n, p in self.named if self.shape[n] is None and p.grad is not None]
+        g = [p.grad for _, p in adam]
+        m, v = [self.state[n] for n, _ in adam], [self.state[n + "/2"] for n, _ in adam]
+        torch._foreach_lerp_(m, g, 1 - b1)
+        torch._foreach_mul_(v, b2)
+        torch._foreach_addcmul_(v, g, g, 1 - b2)
+        den = torch._foreach_sqrt(v)
+        torch._foreach_div_(den, math.sqrt(1 - b2**self.t))
+        torch._foreach_add_(den, 1e-8)
+        step = -self.lr_adam * scale / (1 - b1**self.t)
+        torch._foreach_addcdiv_([p for _, p in adam], m, den, step)
+        for n, p in self.named:
+            rc = self.shape[n]
+            if rc is None or p.grad is None:
+                continue
+            m1 = self.state[n].lerp_(p.grad, 1 - self.momentum)
+            o = orthogonal(p.grad.lerp(m1, self.momentum).reshape(rc))
+            lr = self.lr_matrix * scale * max(1.0, rc[0] / rc[1]) ** 0.5
+            p.mul_(1 - self.decay * scale).add_(o.reshape(p.shape), alpha=-lr)
+        for _, p in self.named:
+            p.grad = None
+
+    def state_dict(self) -> dict:
+        return {"t": self.t, "state": self.state}
+
+    def load_state_dict(self, saved: dict) -> None:
+        self.t = saved["t"]
+        for n, s in saved["state"].items():
+            self.state[n].copy_(s)
