@@ -24,7 +24,7 @@ from data.convert.errors import ConvertError
 MAX_NPY_HEADER = 1 << 16
 READ_CHUNK = 1 << 26
 MAX_BYTES = 1 << 44
-_DESCR = re.compile(r"[<|=>]?([a-z])(\d+)")
+_DESCR = re.compile(r"[<|=]?([a-z])(\d+)")  # not big-endian
 _READ_ERRORS = (OSError, EOFError, zlib.error)
 
 
@@ -138,6 +138,11 @@ def _from_buffer(data: object, dtype: object, shape: object, order: object = "C"
     return array
 
 
+def _latin1(text: object = "", *_: object) -> object:
+    """_codecs.encode: how the first three protocols spell bytes."""
+    return text.encode("latin-1") if isinstance(text, str) else b""
+
+
 _NUMPY = {
     "dtype": _Dtype,
     "ndarray": _Array,
@@ -150,7 +155,7 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> object:
         if module.split(".")[0] == "numpy":
             return _NUMPY.get(name, _Stub)
-        return _Stub
+        return _latin1 if (module, name) == ("_codecs", "encode") else _Stub
 
     def persistent_load(self, pid: object) -> object:
         raise pickle.UnpicklingError("persistent ids are not used by checkpoints")
@@ -163,7 +168,10 @@ def load_pickle(path: Path) -> object:
             if raw.read(2) != b"\x1f\x8b":
                 raise ConvertError(f"{path}: not a gzip'd checkpoint")
         with gzip.open(path, "rb") as stream:
-            return _Unpickler(stream).load()
+            content = _Unpickler(stream).load()
+            while stream.read(READ_CHUNK):
+                pass  # to the end, where gzip compares its checksum
+            return content
     except ConvertError as e:
         raise ConvertError(str(e) if str(path) in str(e) else f"{path}: {e}") from e
     except FileNotFoundError as e:

@@ -62,11 +62,17 @@ def checkpoint_arrays(folder: Path) -> list[np.ndarray]:
             flat.append(np.load(stream))
     else:  # our own committed fixture
 
+        class Ignored(dict):
+            def __init__(self, *_: object) -> None:
+                super().__init__()
+
+            def __setstate__(self, state: object) -> None:
+                pass
+
         class Loose(pickle.Unpickler):
             def find_class(self, module: str, name: str) -> Any:
-                if module.startswith("numpy"):
-                    return super().find_class(module, name)
-                return type(name, (dict,), {"__setstate__": lambda self, state: None})
+                numpy = module.startswith("numpy")
+                return super().find_class(module, name) if numpy else Ignored
 
         with gzip.open(folder / "model_1.pkl.gz") as file:
             flat = Loose(file).load()["flat_weights"]
