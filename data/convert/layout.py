@@ -374,9 +374,11 @@ class Matcher:
         """The sparse feed-forward with blocks of n units; returns its width."""
         flat = self.flat
         rank = flat.take(name + ".ctl1", d, None, form=_transpose)[1]
+        flat.agree(f"{name}: controller rank", rank, self.hyper.ff_rank)
         k = flat.take(name + ".ctl2", rank, None, n, form=lambda x: x.transpose(1, 2, 0))[1]
-        if self.hyper.ff_block:
-            flat.agree(f"{name}: controller rank", rank, self.hyper.ff_rank or k)
+        if self.hyper.ff_block and not self.hyper.ff_rank and rank != k:
+            alone = f"ff_sparsity = {n} alone makes it d_ff / {n} = {k}"
+            raise ConvertError(f"{name}: controller rank {rank} in the checkpoint, but {alone}")
         flat.take(name + ".ctlb", k, n)
         flat.take(name + ".w1", d, k, n, form=lambda x: x.transpose(1, 2, 0))
         flat.take(name + ".w2", n, k, d, form=lambda x: x.transpose(1, 0, 2))

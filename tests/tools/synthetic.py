@@ -250,7 +250,7 @@ def write_checkpoint(folder: Path, flat: list[np.ndarray], inside: bool = False)
     """model_1.pkl.gz with the weights inside, or model_1.weights.npy.gz beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "model_1.pkl.gz"
-    content = {"step": 1, "flat_weights": flat if inside else 2, "history": {}}
+    content: dict[str, object] = {"step": 1, "flat_weights": flat if inside else 2, "history": {}}
     path.write_bytes(gzip.compress(pickle.dumps(content, 4), 1, mtime=0))
     if not inside:
         records = io.BytesIO()
