@@ -37,6 +37,9 @@ OPTIONAL_KEYS = (
     "double_after_layer",
     "ff_block",
     "ff_rank",
+    "ff_multiply",
+    "ff_experts",
+    "ff_switch",
     "ff_sru",
     "loss_modules",
     "positions",
@@ -60,7 +63,7 @@ def stored_dtype(name: str, shape: tuple[int, ...], dtype: str, controller: str 
         return "F32"
     if parts[-1].startswith("axis"):
         return "F32"
-    if dtype == "int8" and parts[-1] in ("ctl1", "ctl2"):
+    if dtype == "int8" and parts[-1] in ("ctl1", "ctl2", "router"):
         return MODEL_DTYPES[controller]
     return MODEL_DTYPES[dtype]
 

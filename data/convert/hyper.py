@@ -306,6 +306,14 @@ def _attention(gin: Gin, value: object, model: _Reader, n_heads: int, decoder: b
 # ---------------------------------------------------------------- the model
 
 
+def _check_norm(r: _Reader) -> None:
+    """trax lets a config change every LayerNorm that sets nothing itself; terra does not."""
+    for param, wanted in (("epsilon", 1e-6), ("center", True)):
+        value = r.value(param, wanted)
+        if value != wanted:
+            raise r.bad(param, str(wanted), value)
+
+
 def _reserved_ids(gin: Gin) -> int:
     for name in ("Tokenize", "tokenize"):
         value = gin.get(name, "n_reserved_ids", None)
@@ -322,6 +330,7 @@ def read_hyper(gin: Gin) -> Hyper:
     r = _Reader(gin, names[0])
     if gin.find(r.name, "input_vocab_size") and r.value("input_vocab_size") is None:
         raise r.bad("input_vocab_size", "a vocabulary (float sources are not supported)", None)
+    _check_norm(r.inner("LayerNorm"))
     activation = r.value("ff_activation")
     ff_block, ff_rank = _ff_sparsity(r)
     if isinstance(activation, Reference) and activation.name != "Relu" and not ff_block:

@@ -131,6 +131,7 @@ class Disagreements(FolderTest):
             (model + "pos_type = 'infinite'", "cannot be used for decoding"),
             (model + "pos_type = 7", "expected a string or None"),
             (model + "input_vocab_size = None", "float sources are not supported"),
+            ("LayerNorm.epsilon = 1e-5", "LayerNorm.epsilon: 1e-05, expected 1e-06"),
             ("MultiplicativeConvCausalAttention.v_concat_type = 'no'", "expected none or fixed"),
         ):
             with self.subTest(line):
