@@ -25,7 +25,7 @@ DEBS := gcc make pkg-config libncurses-dev libreadline-dev libsqlite3-dev libope
         libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck mandoc
 
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
-CPPFLAGS_ALL := -I. -D_XOPEN_SOURCE=700 -D_XOPEN_SOURCE_EXTENDED -D_DEFAULT_SOURCE \
+CPPFLAGS_ALL := -I. -I$(B) -D_XOPEN_SOURCE=700 -D_XOPEN_SOURCE_EXTENDED -D_DEFAULT_SOURCE \
         -DTERRA_VERSION='"$(VERSION)"' -DTERRA_PREFIX='"$(prefix)"' \
         $(if $(filter none,$(BLAS)),-DTERRA_NO_BLAS) \
         $(if $(filter scalar,$(KERNELS)),-DTERRA_SCALAR_ONLY) \
@@ -69,14 +69,21 @@ $(B)/flags: FORCE
 FORCE:
 
 # Kernel sets carry their own instruction-set flags; a file name says which.
-ISA_avx2   := -mavx2 -mfma -mf16c
-ISA_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx512bf16 -mfma -mf16c
-isa = $(if $(findstring avx512,$(1)),$(ISA_avx512),$(if $(findstring avx2,$(1)),$(ISA_avx2)))
+ISA_avx2   := -mavx2 -mfma
+ISA_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
+X86        := $(findstring x86_64,$(shell $(CC) -dumpmachine))
+isa = $(if $(X86),$(if $(findstring avx512,$(1)),$(ISA_avx512),$(if $(findstring avx2,$(1)),$(ISA_avx2))))
 
 $(B)/%.o: %.c $(B)/flags
 	$(Q)mkdir -p $(@D)
 	@$(if $(V),,echo "  CC    $<")
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(call isa,$(notdir $*)) -MMD -MP -c $< -o $@
+
+# SQL as string literals, so that the schema is read and highlighted as SQL.
+$(B)/%.sql.inc: %.sql
+	$(Q)mkdir -p $(@D)
+	$(Q)sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $< > $@
+$(B)/data/migrate.o: $(B)/data/schema.sql.inc
 
 $(B)/libengine.a: $(call obj,$(ENGINE))
 $(B)/libui.a: $(call obj,$(UI))

@@ -9,6 +9,7 @@
 #include "engine/base/xalloc.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #ifndef TERRA_NO_BLAS
 #include <cblas.h>
@@ -138,31 +139,59 @@ void compute_linear(struct compute *c, const struct mat *w, const float *bias, c
 
 /* ---- factored ------------------------------------------------------------------ */
 
-struct gate_job {
-    const float *gate, *x;
-    size_t modules, width;
-    float *y;
+struct factored_job {
+    struct compute *c;
+    const float *gate, *bias, *x;
+    const struct mat *proj;
+    size_t modules;
+    float *gated, *y;
 };
 
-/* y[t][j] = x[t] * gate[j], item by item of [n][modules]. */
+static void mul_rows(const float *a, const float *b, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = a[i] * b[i];
+}
+
+/* gated[t][j] = x[t] * gate[j], for items i = t * modules + j. */
 static void gate_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
     (void)thread;
-    struct gate_job *j = arg;
-    for (size_t i = i0; i < i1; i++) {
-        const float *x = j->x + i / j->modules * j->width;
-        const float *gate = j->gate + i % j->modules * j->width;
-        float *y = j->y + i * j->width;
-        for (size_t k = 0; k < j->width; k++)
-            y[k] = x[k] * gate[k];
-    }
+    struct factored_job *j = arg;
+    size_t d = j->proj->cols;
+    for (size_t i = i0; i < i1; i++)
+        mul_rows(j->x + i / j->modules * d, j->gate + i % j->modules * d, d, j->gated + i * d);
+}
+
+static void set_bias(const float *bias, size_t n, float *y)
+{
+    if (bias)
+        memcpy(y, bias, n * sizeof *y);
+    else
+        memset(y, 0, n * sizeof *y);
+}
+
+/* The same items, all the way to their outputs. */
+static void factored_part(void *arg, uint32_t thread, size_t i0, size_t i1)
+{
+    struct factored_job *j = arg;
+    const struct pack *w = j->proj->pack;
+    size_t d = j->proj->cols, m = j->proj->rows;
+    gate_part(arg, thread, i0, i1);
+    for (size_t i = i0; i < i1; i++)
+        set_bias(j->bias ? j->bias + i % j->modules * m : NULL, m, j->y + i * m);
+    j->c->k->panels(w, 0, 0, w->panels, j->gated + i0 * d, d, i1 - i0, j->y + i0 * m, m);
 }
 
 void compute_factored(struct compute *c, const float *gate, const struct mat *proj,
                       const float *bias, uint32_t modules, const float *x, size_t n,
                       float *scratch, float *y)
 {
-    struct gate_job j = {gate, x, modules, proj->cols, scratch};
+    struct factored_job j = {c, gate, bias, x, proj, modules, scratch, y};
+    if (proj->pack && c->k->panels) {
+        pool_run(c->pool, n * modules, MODULE_GRAIN, factored_part, &j);
+        return;
+    }
     pool_run(c->pool, n * modules, 4, gate_part, &j);
     compute_linear(c, proj, NULL, scratch, n * modules, y);
     add_bias(bias, n, (size_t)modules * proj->rows, y);
@@ -180,50 +209,67 @@ struct conv_job {
     float *y;
 };
 
+/* y[j][o0..] += tap's rows, for modules [b0, b1) whose input x starts at b0's neighbour. */
+static void conv_tap(const struct conv_job *job, size_t tap, const float *x, size_t b0,
+                     size_t b1, size_t o0, size_t o1, float *tmp, float *y)
+{
+    const struct conv_shape *s = job->s;
+    size_t width = o1 - o0, r = tap * s->m_out;
+    y += b0 * s->m_out + o0;
+    if (job->w->pack && job->c->k->panels) {
+        job->c->k->panels(job->w->pack, tap, o0 / PANEL, o1 / PANEL, x, s->c_in, b1 - b0, y,
+                          s->m_out);
+        return;
+    }
+    job->c->k->rows(job->w, r + o0, r + o1, x, s->c_in, b1 - b0, tmp, width);
+    for (size_t j = 0; j < b1 - b0; j++)
+        for (size_t o = 0; o < width; o++)
+            y[j * s->m_out + o] += tmp[j * width + o];
+}
+
 /* Outputs [o0, o1) of modules [j0, j1) at one position. */
 static void conv_tile(const struct conv_job *job, const float *x, size_t j0, size_t j1,
                       size_t o0, size_t o1, float *tmp, float *y)
 {
     const struct conv_shape *s = job->s;
-    size_t half = (s->kernel - 1) / 2, width = o1 - o0, wide = (size_t)s->modules * s->c_in;
+    size_t half = (s->kernel - 1) / 2, wide = (size_t)s->modules * s->c_in;
     for (size_t j = j0; j < j1; j++)
-        for (size_t o = o0; o < o1; o++)
-            y[j * s->m_out + o] = job->bias ? job->bias[o] : 0;
+        set_bias(job->bias ? job->bias + o0 : NULL, o1 - o0, y + j * s->m_out + o0);
     for (size_t a = 0; a < s->length; a++) {
         for (size_t e = 0; e < s->kernel; e++) {
             /* modules whose neighbour j + e - half exists */
             size_t b0 = j0 + e < half ? half - e : j0;
             size_t b1 = j1 + e > s->modules + half ? s->modules + half - e : j1;
-            if (b0 >= b1)
-                continue;
-            size_t r = (a * s->kernel + e) * s->m_out;
-            job->c->k->rows(job->w, r + o0, r + o1, x + a * wide + (b0 + e - half) * s->c_in,
-                            s->c_in, b1 - b0, tmp, width);
-            for (size_t j = b0; j < b1; j++)
-                for (size_t o = 0; o < width; o++)
-                    y[j * s->m_out + o0 + o] += tmp[(j - b0) * width + o];
+            if (b0 < b1)
+                conv_tap(job, a * s->kernel + e, x + a * wide + (b0 + e - half) * s->c_in, b0,
+                         b1, o0, o1, tmp, y);
         }
     }
 }
 
-static void conv_part(void *arg, uint32_t thread, size_t o0, size_t o1)
+/* Item i is a run of outputs, then a run of modules, then a position: threads share x, not w.
+ */
+static void conv_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
     struct conv_job *j = arg;
     const struct conv_shape *s = j->s;
     float *tmp = compute_tile(j->c, thread);
     size_t in = (size_t)s->modules * s->c_in, out = (size_t)s->modules * s->m_out;
-    for (size_t t = 0; t < j->n; t++)
-        for (size_t b0 = 0; b0 < s->modules; b0 += CONV_MODULES)
-            for (size_t p0 = o0; p0 < o1; p0 += CONV_OUT)
-                conv_tile(j, j->x + t * in, b0, min_size(b0 + CONV_MODULES, s->modules), p0,
-                          min_size(p0 + CONV_OUT, o1), tmp, j->y + t * out);
+    size_t runs = (s->modules + CONV_MODULES - 1) / CONV_MODULES;
+    for (size_t i = i0; i < i1; i++) {
+        size_t t = i % j->n, m0 = i / j->n % runs * CONV_MODULES,
+               o0 = i / j->n / runs * CONV_OUT;
+        conv_tile(j, j->x + t * in, m0, min_size(m0 + CONV_MODULES, s->modules), o0,
+                  min_size(o0 + CONV_OUT, s->m_out), tmp, j->y + t * out);
+    }
 }
 
 void compute_conv(struct compute *c, const struct mat *w, const float *bias,
                   const struct conv_shape *s, const float *x, size_t n, float *y)
 {
     struct conv_job j = {c, w, bias, s, x, n, y};
-    pool_run(c->pool, s->m_out, 8, conv_part, &j);
+    size_t runs = (s->modules + CONV_MODULES - 1) / CONV_MODULES;
+    pool_run(c->pool, (s->m_out + CONV_OUT - 1) / CONV_OUT * runs * n, 1, conv_part, &j);
 }
 
 /* ---- normalisation ------------------------------------------------------------------ */

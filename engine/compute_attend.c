@@ -27,8 +27,10 @@ static void attend_part(void *arg, uint32_t thread, size_t i0, size_t i1)
         size_t head = i / j->n, t = i % j->n;
         size_t seen = a->causal ? a->first + t + 1 : a->rows;
         const float *q = j->q + t * width + head * a->dh;
-        struct mat k = {TERRA_F32, (uint32_t)a->cap, a->dh, a->k + head * a->cap * a->dh, NULL};
-        struct mat v = {TERRA_F32, (uint32_t)a->cap, a->dh, a->v + head * a->cap * a->dh, NULL};
+        struct mat k = {
+            .rows = (uint32_t)a->cap, .cols = a->dh, .data = a->k + head * a->cap * a->dh};
+        struct mat v = k;
+        v.data = a->v + head * a->cap * a->dh;
         float *s = j->scores + i * a->rows;
         kern->rows(&k, 0, seen, q, a->dh, 1, s, seen);
         for (size_t r = 0; r < seen; r++)

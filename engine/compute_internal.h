@@ -14,8 +14,9 @@ enum {
     GEMM_OUT = 128,
     GEMM_ROWS = 128,
     GEMM_DEPTH = 512,
-    CONV_MODULES = 64,
-    CONV_OUT = 64,
+    MODULE_GRAIN = 8, /* modules of a factored product that stay together */
+    CONV_MODULES = 16,
+    CONV_OUT = 2 * PANEL,
     ROW_GRAIN = 8,
     TILE_FLOATS = GEMM_OUT * GEMM_DEPTH /* scratch of one thread */
 };

@@ -116,7 +116,10 @@ void terra_machine_info(struct terra_machine *out)
 
 /* ---- bandwidth ------------------------------------------------------------------ */
 
-enum { SUMS = 64 }; /* results kept so that no read can be left out */
+enum {
+    SUMS = 64, /* results kept so that no read can be left out */
+    PREFETCH = 12288
+};
 
 struct read_job {
     const uint64_t *data;
@@ -127,9 +130,12 @@ static void read_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
     struct read_job *j = arg;
     uint64_t s[8] = {0};
-    for (size_t i = i0; i < i1; i++)
+    for (size_t i = i0; i < i1; i++) {
+        __builtin_prefetch((const char *)(j->data + i * 8) + PREFETCH, 0,
+                           2); /* as kernels do */
         for (size_t k = 0; k < 8; k++)
             s[k] ^= j->data[i * 8 + k];
+    }
     j->sum[thread % SUMS] = s[0] ^ s[1] ^ s[2] ^ s[3] ^ s[4] ^ s[5] ^ s[6] ^ s[7];
 }
 

@@ -9,6 +9,10 @@
 
 /* Best first. */
 static const struct kernels *const sets[] = {
+#ifdef TERRA_X86_SETS
+    &kernels_avx512,
+    &kernels_avx2,
+#endif
 #ifdef TERRA_NEON_SET
     &kernels_neon,
 #endif
@@ -17,6 +21,14 @@ static const struct kernels *const sets[] = {
 
 static bool can_run(const struct kernels *k)
 {
+#ifdef TERRA_X86_SETS
+    if (k == &kernels_avx512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("fma");
+    if (k == &kernels_avx2)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
     (void)k;
     return true;
 }

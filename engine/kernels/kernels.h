@@ -14,13 +14,31 @@
 
 #include "engine/terra.h"
 
+/* The same weights once more, for products with many rows of activations at once: the
+ * outputs of a row group (all rows; or one tap of a convolution) lie PANEL by PANEL, and
+ * inside a panel input by input, PANEL neighbours together. */
+enum { PANEL = 16 };
+
+struct pack {
+    enum terra_dtype dtype;
+    uint32_t groups, panels, depth; /* depth: inputs */
+    const void *data;               /* [groups][panels][depth][PANEL] */
+    const float *scale;             /* [groups][panels][PANEL] for TERRA_I8, else NULL */
+};
+
 /* A weight matrix: one row per output, `cols` inputs, rows contiguous. */
 struct mat {
     enum terra_dtype dtype;
     uint32_t rows, cols;
     const void *data;
-    const float *scale; /* [rows] for TERRA_I8, else NULL */
+    const float *scale;      /* [rows] for TERRA_I8, else NULL */
+    const struct pack *pack; /* NULL: not packed */
 };
+
+/* Packs `w`, whose rows are `groups` equal runs of whole panels, into pack_size bytes,
+ * aligned to 64.  pack_size is 0 if the runs are no whole panels. */
+size_t pack_size(const struct mat *w, uint32_t groups);
+void pack_fill(struct pack *p, const struct mat *w, uint32_t groups, void *memory);
 
 struct kernels {
     const char *name;
@@ -37,6 +55,11 @@ struct kernels {
      * row NULL: row[i] = i. */
     void (*axpy_at)(const struct mat *w, const uint32_t *row, const float *a, size_t n,
                     size_t c0, size_t c1, float *y);
+
+    /* y[t * ld_y + o] += x[t] . w[o] of row group `group` for t < n and the outputs o of panels
+     * [p0, p1), counted from the first of them.  NULL in the scalar set. */
+    void (*panels)(const struct pack *w, size_t group, size_t p0, size_t p1, const float *x,
+                   size_t ld_x, size_t n, float *y, size_t ld_y);
 
     /* Writes columns [c0, c1) of rows [r0, r1) as float, ld floats apart. */
     void (*expand)(const struct mat *w, size_t r0, size_t r1, size_t c0, size_t c1, float *out,

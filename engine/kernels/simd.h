@@ -1,0 +1,483 @@
+/* simd.h - the fast kernels, written once over a small set of vector primitives.
+ *
+ * An instruction set's file defines the primitives below, includes this header and gets a
+ * `struct kernels` named by SIMD_SET.
+ *
+ *   V, LANES                      a vector of LANES floats
+ *   v_zero() v_set(f) v_load(p) v_load_n(p, n) v_store(p, v) v_store_n(p, v, n)
+ *   v_i8(p) v_i8_n(p, n) v_bf16(p) v_bf16_n(p, n)        weights as floats
+ *   v_add v_sub v_mul v_fma(a, b, c) v_max               v_fma: a * b + c, rounded once
+ *   v_sum(v) v_most(v)            over lanes, in a fixed order
+ *   v_exp2i(v)                    2 to the power of whole numbers from -126 to 127
+ *   v_round(v)  v_zero_below(v, x, limit)                0 in lanes where x < limit
+ *   ROWS, SIDE                    weight rows and x rows of a register tile
+ *   COLS                          vectors of an axpy's column tile
+ *   PANEL_ROWS, PANELS            x rows and panels of a packed product's tile
+ *
+ * Order of sums.  A dot product keeps one vector of partial sums, fed in index order and
+ * folded by v_sum at the end, in every tile shape; a packed product keeps one sum per
+ * output, fed in index order.  So a result depends on its row alone.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "engine/kernels/sets.h"
+
+#include <math.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 64")
+#endif
+
+/* Weights are fetched AHEAD bytes early, into the second-level cache: asking for the first
+ * level there halves the bandwidth (measured on Zen 4). */
+enum { CACHE_LINE = 64, AHEAD = 12288 };
+
+/* One vector of weights starting at element k of a row. */
+INLINE V weights(enum terra_dtype t, const char *row, size_t k)
+{
+    return t == TERRA_I8     ? v_i8((const int8_t *)row + k)
+           : t == TERRA_BF16 ? v_bf16((const uint16_t *)(const void *)row + k)
+                             : v_load((const float *)(const void *)row + k);
+}
+
+INLINE V weights_n(enum terra_dtype t, const char *row, size_t k, size_t n)
+{
+    return t == TERRA_I8     ? v_i8_n((const int8_t *)row + k, n)
+           : t == TERRA_BF16 ? v_bf16_n((const uint16_t *)(const void *)row + k, n)
+                             : v_load_n((const float *)(const void *)row + k, n);
+}
+
+/* ---- dot products ------------------------------------------------------------------ */
+
+/* acc[r * x_rows + t] = row r . x row t; `ahead` rows are fetched meanwhile. */
+INLINE void dot_tile(enum terra_dtype t, size_t cols, const char *const *row,
+                     const char *const *ahead, int rows, const float *x, size_t ld_x,
+                     int x_rows, float *out)
+{
+    V acc[ROWS * SIDE];
+    const size_t line = CACHE_LINE / dtype_size(t); /* elements */
+    size_t k = 0;
+    UNROLL for (int i = 0; i < rows * x_rows; i++)
+    {
+        acc[i] = v_zero();
+    }
+    for (; k + line <= cols; k += line) {
+        UNROLL for (int r = 0; r < rows; r++)
+        {
+            __builtin_prefetch(ahead[r] + k * dtype_size(t), 0, 2);
+        }
+        UNROLL for (size_t s = 0; s < line; s += LANES)
+        {
+            V v[SIDE];
+            UNROLL for (int i = 0; i < x_rows; i++)
+            {
+                v[i] = v_load(x + i * ld_x + k + s);
+            }
+            UNROLL for (int r = 0; r < rows; r++)
+            {
+                V w = weights(t, row[r], k + s);
+                UNROLL for (int i = 0; i < x_rows; i++)
+                {
+                    acc[r * x_rows + i] = v_fma(w, v[i], acc[r * x_rows + i]);
+                }
+            }
+        }
+    }
+    for (; k < cols; k += LANES) {
+        size_t n = cols - k < LANES ? cols - k : LANES;
+        UNROLL for (int r = 0; r < rows; r++)
+        {
+            V w = weights_n(t, row[r], k, n);
+            UNROLL for (int i = 0; i < x_rows; i++)
+            {
+                acc[r * x_rows + i] =
+                    v_fma(w, v_load_n(x + i * ld_x + k, n), acc[r * x_rows + i]);
+            }
+        }
+    }
+    UNROLL for (int i = 0; i < rows * x_rows; i++)
+    {
+        out[i] = v_sum(acc[i]);
+    }
+}
+
+INLINE void dot_block(enum terra_dtype t, const struct mat *w, const char *const *row,
+                      const char *const *ahead, const float *scale, int rows, const float *x,
+                      size_t ld_x, int x_rows, float *y, size_t ld_y)
+{
+    float out[ROWS * SIDE];
+    dot_tile(t, w->cols, row, ahead, rows, x, ld_x, x_rows, out);
+    for (int i = 0; i < x_rows; i++)
+        for (int r = 0; r < rows; r++)
+            y[i * ld_y + r] =
+                t == TERRA_I8 ? out[r * x_rows + i] * scale[r] : out[r * x_rows + i];
+}
+
+/* All x rows against up to ROWS rows. */
+INLINE void dot_rows(enum terra_dtype t, const struct mat *w, const char *const *row,
+                     const char *const *ahead, const float *scale, int rows, const float *x,
+                     size_t ld_x, size_t n, float *y, size_t ld_y)
+{
+    size_t i = 0;
+    for (; i + SIDE <= n; i += SIDE)
+        dot_block(t, w, row, ahead, scale, rows, x + i * ld_x, ld_x, SIDE, y + i * ld_y, ld_y);
+    for (; i < n; i++)
+        dot_block(t, w, row, ahead, scale, rows, x + i * ld_x, ld_x, 1, y + i * ld_y, ld_y);
+}
+
+INLINE void rows_typed(enum terra_dtype t, const struct mat *w, size_t r0, size_t r1,
+                       const float *x, size_t ld_x, size_t n, float *y, size_t ld_y)
+{
+    const size_t bytes = w->cols * dtype_size(t);
+    const char *base = w->data, *row[ROWS], *ahead[ROWS];
+    float scale[ROWS];
+    size_t r = r0;
+    for (; r + ROWS <= r1; r += ROWS) {
+        for (int i = 0; i < ROWS; i++) {
+            row[i] = base + (r + i) * bytes;
+            ahead[i] = row[i] + AHEAD;
+            scale[i] = t == TERRA_I8 ? w->scale[r + i] : 1;
+        }
+        dot_rows(t, w, row, ahead, scale, ROWS, x, ld_x, n, y + r - r0, ld_y);
+    }
+    for (; r < r1; r++) {
+        row[0] = ahead[0] = base + r * bytes;
+        scale[0] = t == TERRA_I8 ? w->scale[r] : 1;
+        dot_rows(t, w, row, ahead, scale, 1, x, ld_x, n, y + r - r0, ld_y);
+    }
+}
+
+static void rows(const struct mat *w, size_t r0, size_t r1, const float *x, size_t ld_x,
+                 size_t n, float *y, size_t ld_y)
+{
+    switch (w->dtype) {
+    case TERRA_F32:
+        rows_typed(TERRA_F32, w, r0, r1, x, ld_x, n, y, ld_y);
+        break;
+    case TERRA_BF16:
+        rows_typed(TERRA_BF16, w, r0, r1, x, ld_x, n, y, ld_y);
+        break;
+    case TERRA_I8:
+        rows_typed(TERRA_I8, w, r0, r1, x, ld_x, n, y, ld_y);
+        break;
+    }
+}
+
+INLINE void rows_at_typed(enum terra_dtype t, const struct mat *w, const uint32_t *at, size_t n,
+                          const float *x, float *y)
+{
+    const size_t bytes = w->cols * dtype_size(t);
+    const char *base = w->data, *row[ROWS], *ahead[ROWS];
+    float scale[ROWS];
+    size_t i = 0;
+    for (; i + ROWS <= n; i += ROWS) {
+        for (int r = 0; r < ROWS; r++) {
+            row[r] = base + at[i + r] * bytes;
+            ahead[r] = i + ROWS + r < n ? base + at[i + ROWS + r] * bytes : row[r];
+            scale[r] = t == TERRA_I8 ? w->scale[at[i + r]] : 1;
+        }
+        dot_rows(t, w, row, ahead, scale, ROWS, x, 0, 1, y + i, 0);
+    }
+    for (; i < n; i++) {
+        row[0] = ahead[0] = base + at[i] * bytes;
+        scale[0] = t == TERRA_I8 ? w->scale[at[i]] : 1;
+        dot_rows(t, w, row, ahead, scale, 1, x, 0, 1, y + i, 0);
+    }
+}
+
+static void rows_at(const struct mat *w, const uint32_t *row, size_t n, const float *x,
+                    float *y)
+{
+    switch (w->dtype) {
+    case TERRA_F32:
+        rows_at_typed(TERRA_F32, w, row, n, x, y);
+        break;
+    case TERRA_BF16:
+        rows_at_typed(TERRA_BF16, w, row, n, x, y);
+        break;
+    case TERRA_I8:
+        rows_at_typed(TERRA_I8, w, row, n, x, y);
+        break;
+    }
+}
+
+/* ---- weighted sums of rows ------------------------------------------------------------ */
+
+INLINE void axpy_tile(enum terra_dtype t, const struct mat *w, const uint32_t *row,
+                      const float *a, size_t n, size_t c, int vectors, float *y)
+{
+    enum { ROWS_AHEAD = 32 };
+    const size_t bytes = w->cols * dtype_size(t);
+    const char *base = w->data;
+    V acc[COLS];
+    UNROLL for (int i = 0; i < vectors; i++)
+    {
+        acc[i] = v_load(y + i * LANES);
+    }
+    for (size_t i = 0; i < n; i++) {
+        size_t r = row ? row[i] : i, later = i + ROWS_AHEAD < n ? i + ROWS_AHEAD : n - 1;
+        const char *p = base + r * bytes;
+        const char *q = base + (row ? row[later] : later) * bytes + c * dtype_size(t);
+        UNROLL for (size_t b = 0; b < vectors * LANES * dtype_size(t); b += CACHE_LINE)
+        {
+            __builtin_prefetch(q + b, 0, 2);
+        }
+        V k = v_set(t == TERRA_I8 ? a[i] * w->scale[r] : a[i]);
+        UNROLL for (int j = 0; j < vectors; j++)
+        {
+            acc[j] = v_fma(k, weights(t, p, c + j * LANES), acc[j]);
+        }
+    }
+    UNROLL for (int i = 0; i < vectors; i++)
+    {
+        v_store(y + i * LANES, acc[i]);
+    }
+}
+
+INLINE void axpy_typed(enum terra_dtype t, const struct mat *w, const uint32_t *row,
+                       const float *a, size_t n, size_t c0, size_t c1, float *y)
+{
+    const size_t bytes = w->cols * dtype_size(t);
+    size_t c = c0;
+    if (n == 0)
+        return;
+    for (; c + COLS * LANES <= c1; c += COLS * LANES)
+        axpy_tile(t, w, row, a, n, c, COLS, y + c);
+    for (; c + COLS / 4 * LANES <= c1; c += COLS / 4 * LANES)
+        axpy_tile(t, w, row, a, n, c, COLS / 4, y + c);
+    for (; c < c1; c += LANES) {
+        size_t m = c1 - c < LANES ? c1 - c : LANES;
+        V acc = v_load_n(y + c, m);
+        for (size_t i = 0; i < n; i++) {
+            size_t r = row ? row[i] : i;
+            V k = v_set(t == TERRA_I8 ? a[i] * w->scale[r] : a[i]);
+            acc = v_fma(k, weights_n(t, (const char *)w->data + r * bytes, c, m), acc);
+        }
+        v_store_n(y + c, acc, m);
+    }
+}
+
+static void axpy_at(const struct mat *w, const uint32_t *row, const float *a, size_t n,
+                    size_t c0, size_t c1, float *y)
+{
+    switch (w->dtype) {
+    case TERRA_F32:
+        axpy_typed(TERRA_F32, w, row, a, n, c0, c1, y);
+        break;
+    case TERRA_BF16:
+        axpy_typed(TERRA_BF16, w, row, a, n, c0, c1, y);
+        break;
+    case TERRA_I8:
+        axpy_typed(TERRA_I8, w, row, a, n, c0, c1, y);
+        break;
+    }
+}
+
+/* ---- packed products ------------------------------------------------------------------- */
+
+/* y rows += scale * (x rows . one or two panels of weights). */
+INLINE void panel_tile(enum terra_dtype t, const char *w0, const char *w1, size_t depth,
+                       const float *scale, const float *x, size_t ld_x, int n, int panels,
+                       float *y, size_t ld_y)
+{
+    enum { PER = PANEL / LANES, WIDE = PANELS * PER };
+    V acc[PANEL_ROWS * WIDE];
+    const int wide = panels * PER;
+    UNROLL for (int i = 0; i < n * wide; i++)
+    {
+        acc[i] = v_zero();
+    }
+    for (size_t k = 0; k < depth; k++) {
+        V w[WIDE];
+        UNROLL for (int j = 0; j < PER; j++)
+        {
+            w[j] = weights(t, w0, k * PANEL + j * LANES);
+            if (panels == 2)
+                w[PER + j] = weights(t, w1, k * PANEL + j * LANES);
+        }
+        UNROLL for (int i = 0; i < n; i++)
+        {
+            V v = v_set(x[i * ld_x + k]);
+            UNROLL for (int j = 0; j < wide; j++)
+            {
+                acc[i * wide + j] = v_fma(w[j], v, acc[i * wide + j]);
+            }
+        }
+    }
+    UNROLL for (int i = 0; i < n; i++)
+    {
+        UNROLL for (int j = 0; j < wide; j++)
+        {
+            float *p = y + i * ld_y + j * LANES;
+            V s = t == TERRA_I8 ? v_load(scale + j * LANES) : v_set(1);
+            v_store(p, v_fma(s, acc[i * wide + j], v_load(p)));
+        }
+    }
+}
+
+#define PANEL_CASE(n)                                                                          \
+    case n:                                                                                    \
+        panel_tile(t, w0, w1, depth, scale, x, ld_x, n, panels, y, ld_y);                      \
+        break
+
+INLINE void panel_rows(enum terra_dtype t, const char *w0, const char *w1, size_t depth,
+                       const float *scale, const float *x, size_t ld_x, size_t n, int panels,
+                       float *y, size_t ld_y)
+{
+    while (n) {
+        /* equal tiles: 16 rows are 8 + 8, not 12 + 4 */
+        size_t tiles = (n + PANEL_ROWS - 1) / PANEL_ROWS, m = (n + tiles - 1) / tiles;
+        switch (m) {
+            PANEL_CASE(1);
+            PANEL_CASE(2);
+            PANEL_CASE(3);
+            PANEL_CASE(4);
+            PANEL_CASE(5);
+            PANEL_CASE(6);
+#if PANEL_ROWS > 6
+            PANEL_CASE(7);
+            PANEL_CASE(8);
+#endif
+        }
+        x += m * ld_x;
+        y += m * ld_y;
+        n -= m;
+    }
+}
+
+INLINE void panels_typed(enum terra_dtype t, const struct pack *w, size_t group, size_t p0,
+                         size_t p1, const float *x, size_t ld_x, size_t n, float *y,
+                         size_t ld_y)
+{
+    const size_t bytes = (size_t)w->depth * PANEL * dtype_size(t);
+    const char *p = (const char *)w->data + (group * w->panels + p0) * bytes;
+    const float *scale = w->scale ? w->scale + (group * w->panels + p0) * PANEL : NULL;
+    for (; p0 + PANELS <= p1; p0 += PANELS, p += PANELS * bytes, y += PANELS * PANEL) {
+        panel_rows(t, p, p + bytes, w->depth, scale, x, ld_x, n, PANELS, y, ld_y);
+        scale = scale ? scale + PANELS * PANEL : NULL;
+    }
+    if (p0 < p1)
+        panel_rows(t, p, p, w->depth, scale, x, ld_x, n, 1, y, ld_y);
+}
+
+static void panels(const struct pack *w, size_t group, size_t p0, size_t p1, const float *x,
+                   size_t ld_x, size_t n, float *y, size_t ld_y)
+{
+    switch (w->dtype) {
+    case TERRA_F32:
+        panels_typed(TERRA_F32, w, group, p0, p1, x, ld_x, n, y, ld_y);
+        break;
+    case TERRA_BF16:
+        panels_typed(TERRA_BF16, w, group, p0, p1, x, ld_x, n, y, ld_y);
+        break;
+    case TERRA_I8:
+        panels_typed(TERRA_I8, w, group, p0, p1, x, ld_x, n, y, ld_y);
+        break;
+    }
+}
+
+/* ---- the rest ---------------------------------------------------------------------------- */
+
+static void expand(const struct mat *w, size_t r0, size_t r1, size_t c0, size_t c1, float *out,
+                   size_t ld)
+{
+    for (size_t r = r0; r < r1; r++, out += ld) {
+        const char *p = (const char *)w->data + r * w->cols * dtype_size(w->dtype);
+        V k = v_set(w->dtype == TERRA_I8 ? w->scale[r] : 1);
+        for (size_t c = c0; c < c1; c += LANES) {
+            size_t n = c1 - c < LANES ? c1 - c : LANES;
+            V v = n == LANES ? weights(w->dtype, p, c) : weights_n(w->dtype, p, c, n);
+            v_store_n(out + c - c0, v_mul(k, v), n);
+        }
+    }
+}
+
+static void norm(const float *x, size_t d, const float *scale, const float *bias, bool center,
+                 float *y)
+{
+    float mean = 0;
+    if (center) {
+        V sum = v_zero();
+        for (size_t i = 0; i < d; i += LANES)
+            sum = v_add(sum, v_load_n(x + i, d - i));
+        mean = v_sum(sum) / (float)d;
+    }
+    V m = v_set(mean), sum = v_zero();
+    size_t whole = d / LANES * LANES;
+    for (size_t i = 0; i < whole; i += LANES) {
+        V z = v_sub(v_load(x + i), m);
+        sum = v_fma(z, z, sum);
+    }
+    float var = v_sum(sum);
+    for (size_t i = whole; i < d; i++)
+        var += (x[i] - mean) * (x[i] - mean);
+    float k = 1 / sqrtf(var / (float)d + 1e-6f);
+    V kk = v_set(k);
+    for (size_t i = 0; i < d; i += LANES) {
+        size_t n = d - i;
+        V z = v_mul(v_mul(v_sub(v_load_n(x + i, n), m), kk), v_load_n(scale + i, n));
+        v_store_n(y + i, center ? v_add(z, v_load_n(bias + i, n)) : z, n);
+    }
+}
+
+/* exp for x <= 0: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2]; relative error 2e-7. */
+INLINE V v_exp(V x)
+{
+    const float lowest = -87.0f;
+    V z = v_max(v_set(lowest), x); /* a NaN stays */
+    V n = v_round(v_mul(z, v_set(1.44269504f)));
+    V r = v_fma(n, v_set(-0.693359375f), z);
+    r = v_fma(n, v_set(2.12194440e-4f), r);
+    V p = v_set(1.0f / 5040);
+    p = v_fma(p, r, v_set(1.0f / 720));
+    p = v_fma(p, r, v_set(1.0f / 120));
+    p = v_fma(p, r, v_set(1.0f / 24));
+    p = v_fma(p, r, v_set(1.0f / 6));
+    p = v_fma(p, r, v_set(0.5f));
+    p = v_fma(p, r, v_set(1));
+    p = v_fma(p, r, v_set(1));
+    return v_zero_below(v_mul(p, v_exp2i(n)), x, lowest);
+}
+
+static void softmax(float *s, size_t n)
+{
+    size_t whole = n / LANES * LANES, rest = n - whole;
+    float max = s[0];
+    if (whole) {
+        V top = v_load(s);
+        for (size_t i = LANES; i < whole; i += LANES)
+            top = v_max(top, v_load(s + i));
+        max = v_most(top);
+    }
+    for (size_t i = whole; i < n; i++)
+        max = s[i] > max ? s[i] : max;
+    V m = v_set(max), total = v_zero();
+    for (size_t i = 0; i < whole; i += LANES) {
+        V e = v_exp(v_sub(v_load(s + i), m));
+        total = v_add(total, e);
+        v_store(s + i, e);
+    }
+    float sum = v_sum(total);
+    if (rest) {
+        v_store_n(s + whole, v_exp(v_sub(v_load_n(s + whole, rest), m)), rest);
+        for (size_t i = whole; i < n; i++)
+            sum += s[i];
+    }
+    V k = v_set(1 / sum);
+    for (size_t i = 0; i < n; i += LANES)
+        v_store_n(s + i, v_mul(v_load_n(s + i, n - i), k), n - i);
+}
+
+const struct kernels SIMD_SET = {
+    .name = SIMD_NAME,
+    .rows = rows,
+    .rows_at = rows_at,
+    .axpy_at = axpy_at,
+    .panels = panels,
+    .expand = expand,
+    .norm = norm,
+    .softmax = softmax,
+};

@@ -1,0 +1,283 @@
+/* Tests of engine/kernels: every set this CPU runs against the scalar oracle, and the
+ * promise that a row's result does not depend on how it is called.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "engine/kernels/kernels.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const names[] = {"scalar", "avx2", "avx512", "neon"};
+enum { SETS = 4, MAX_ROWS = 96, MAX_COLS = 300, GUARD = 64 };
+
+static uint32_t seed = 1;
+
+static float random_float(void)
+{
+    seed = seed * 1664525 + 1013904223;
+    return (float)(seed >> 8) / (1 << 23) - 1;
+}
+
+/* A matrix whose data starts `skew` bytes after an aligned address and ends where the
+ * allocation ends, so that a sanitizer sees every read past it. */
+struct sample {
+    struct mat w;
+    void *memory;
+    float scale[MAX_ROWS];
+};
+
+static void make(struct sample *s, enum terra_dtype t, uint32_t rows, uint32_t cols)
+{
+    size_t skew = t == TERRA_I8 ? 3 : dtype_size(t), n = (size_t)rows * cols;
+    s->memory = malloc(skew + n * dtype_size(t));
+    char *data = (char *)s->memory + skew;
+    for (size_t i = 0; i < n; i++) {
+        float f = random_float();
+        if (t == TERRA_I8)
+            data[i] = (char)(int8_t)lrintf(f * 127);
+        else if (t == TERRA_BF16)
+            memcpy(data + 2 * i, (char *)&f + 2, 2);
+        else
+            memcpy(data + 4 * i, &f, 4);
+    }
+    for (uint32_t r = 0; r < rows; r++)
+        s->scale[r] = 0.01f + 0.001f * (float)r;
+    s->w = (struct mat){.dtype = t,
+                        .rows = rows,
+                        .cols = cols,
+                        .data = data,
+                        .scale = t == TERRA_I8 ? s->scale : NULL};
+}
+
+static void fill(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = random_float();
+}
+
+static void near(const float *got, const float *want, size_t n, float bound)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(fabsf(got[i] - want[i]) <= bound))
+            fail_msg("[%zu]: got %.9g, want %.9g", i, (double)got[i], (double)want[i]);
+}
+
+static void check_rows(const struct kernels *k, const struct kernels *ref, enum terra_dtype t,
+                       uint32_t cols)
+{
+    enum { N = 11 };
+    struct sample s;
+    float *x = malloc(N * cols * sizeof *x), want[N * 23], got[N * 23], one[1];
+    make(&s, t, 23, cols);
+    fill(x, N * cols);
+    ref->rows(&s.w, 0, 23, x, cols, N, want, 23);
+    k->rows(&s.w, 0, 23, x, cols, N, got, 23);
+    near(got, want, N * 23, 2e-6f * (float)cols);
+    for (uint32_t r = 0; r < 23; r++) {
+        for (uint32_t i = 0; i < N; i++) { /* alone, gathered: the same bits */
+            k->rows(&s.w, r, r + 1, x + i * cols, cols, 1, one, 1);
+            assert_memory_equal(one, &got[i * 23 + r], sizeof *one);
+            k->rows_at(&s.w, &r, 1, x + i * cols, one);
+            assert_memory_equal(one, &got[i * 23 + r], sizeof *one);
+        }
+    }
+    const uint32_t at[9] = {22, 0, 7, 7, 21, 3, 1, 19, 5};
+    float y[9];
+    k->rows_at(&s.w, at, 9, x, y);
+    for (size_t i = 0; i < 9; i++)
+        assert_memory_equal(&y[i], &got[at[i]], sizeof *y);
+    free(s.memory);
+    free(x);
+}
+
+static void check_axpy(const struct kernels *k, const struct kernels *ref, enum terra_dtype t,
+                       uint32_t cols)
+{
+    struct sample s;
+    const uint32_t at[6] = {4, 0, 9, 33, 12, 12};
+    float a[40], want[MAX_COLS], got[MAX_COLS], part[MAX_COLS];
+    make(&s, t, 40, cols);
+    fill(a, 40);
+    fill(want, cols);
+    memcpy(got, want, cols * sizeof *got);
+    memcpy(part, want, cols * sizeof *part);
+    ref->axpy_at(&s.w, at, a, 6, 0, cols, want);
+    k->axpy_at(&s.w, at, a, 6, 0, cols, got);
+    near(got, want, cols, 1e-5f);
+    for (size_t c = 0; c < cols; c += 7) /* any cut of the columns: the same bits */
+        k->axpy_at(&s.w, at, a, 6, c, c + 7 < cols ? c + 7 : cols, part);
+    assert_memory_equal(part, got, cols * sizeof *part);
+
+    /* gathered rows = all rows with the other weights zero */
+    const uint32_t some[3] = {2, 17, 39};
+    float all[40] = {0}, few[3];
+    for (size_t i = 0; i < 3; i++)
+        all[some[i]] = few[i] = a[i] + 2;
+    fill(got, cols);
+    memcpy(part, got, cols * sizeof *part);
+    k->axpy_at(&s.w, some, few, 3, 0, cols, got);
+    k->axpy_at(&s.w, NULL, all, 40, 0, cols, part);
+    assert_memory_equal(part, got, cols * sizeof *part);
+    k->axpy_at(&s.w, some, few, 0, 0, cols, got);
+    assert_memory_equal(part, got, cols * sizeof *part);
+    free(s.memory);
+}
+
+static void check_expand(const struct kernels *k, const struct kernels *ref, enum terra_dtype t,
+                         uint32_t cols)
+{
+    struct sample s;
+    float want[5 * MAX_COLS], got[5 * MAX_COLS + 1];
+    size_t c0 = cols / 3, n = cols - c0;
+    make(&s, t, 9, cols);
+    ref->expand(&s.w, 2, 7, c0, cols, want, n);
+    got[5 * n] = 1234;
+    k->expand(&s.w, 2, 7, c0, cols, got, n);
+    assert_memory_equal(got, want, 5 * n * sizeof *got);
+    assert_true(got[5 * n] == 1234);
+    free(s.memory);
+}
+
+static void check_panels(const struct kernels *k, const struct kernels *ref, enum terra_dtype t,
+                         uint32_t cols)
+{
+    enum { N = 21, GROUPS = 2, OUTS = 3 * PANEL };
+    struct sample s;
+    struct pack p;
+    float x[N * MAX_COLS], want[N * OUTS], got[N * OUTS], one[OUTS];
+    make(&s, t, GROUPS * OUTS, cols);
+    size_t size = (pack_size(&s.w, GROUPS) + 63) / 64 * 64;
+    void *memory = aligned_alloc(64, size);
+    pack_fill(&p, &s.w, GROUPS, memory);
+    fill(x, N * cols);
+    for (size_t g = 0; g < GROUPS; g++) {
+        ref->rows(&s.w, g * OUTS, (g + 1) * OUTS, x, cols, N, want, OUTS);
+        for (size_t i = 0; i < N * OUTS; i++)
+            got[i] = 0;
+        k->panels(&p, g, 0, 3, x, cols, N, got, OUTS);
+        near(got, want, N * OUTS, 2e-6f * (float)cols);
+        for (size_t i = 0; i < N; i++) { /* row by row, panel by panel: the same bits */
+            memset(one, 0, sizeof one);
+            for (size_t o = 0; o < 3; o++)
+                k->panels(&p, g, o, o + 1, x + i * cols, cols, 1, one + o * PANEL, OUTS);
+            assert_memory_equal(one, got + i * OUTS, sizeof one);
+        }
+    }
+    free(memory);
+    free(s.memory);
+}
+
+static void every_set(void (*check)(const struct kernels *, const struct kernels *,
+                                    enum terra_dtype, uint32_t),
+                      bool with_scalar)
+{
+    const uint32_t cols[] = {1,  2,  7,  8,  15,  16,  17,  31, 48,
+                             63, 64, 65, 96, 127, 128, 200, 257};
+    const struct kernels *ref = kernels_get("scalar");
+    for (size_t i = with_scalar ? 0 : 1; i < SETS; i++) {
+        const struct kernels *k = kernels_get(names[i]);
+        for (size_t c = 0; k && c < sizeof cols / sizeof *cols; c++)
+            for (int t = TERRA_F32; t <= TERRA_I8; t++)
+                check(k, ref, (enum terra_dtype)t, cols[c]);
+    }
+}
+
+static void rows_agree(void **state)
+{
+    (void)state;
+    every_set(check_rows, true);
+}
+
+static void axpy_agrees(void **state)
+{
+    (void)state;
+    every_set(check_axpy, true);
+}
+
+static void expand_agrees(void **state)
+{
+    (void)state;
+    every_set(check_expand, true);
+}
+
+static void panels_agree(void **state)
+{
+    (void)state;
+    every_set(check_panels, false);
+}
+
+static void norm_and_softmax_agree(void **state)
+{
+    (void)state;
+    const struct kernels *ref = kernels_get("scalar");
+    float x[MAX_COLS], scale[MAX_COLS], bias[MAX_COLS], want[MAX_COLS], got[MAX_COLS];
+    for (size_t i = 1; i < SETS; i++) {
+        const struct kernels *k = kernels_get(names[i]);
+        for (size_t d = 1; k && d < MAX_COLS; d += d < 40 ? 1 : 37) {
+            fill(x, d);
+            fill(scale, d);
+            fill(bias, d);
+            for (int center = 0; center < 2; center++) {
+                ref->norm(x, d, scale, bias, center, want);
+                k->norm(x, d, scale, bias, center, got);
+                near(got, want, d, 2e-4f); /* d = 2 or so divides by a tiny deviation */
+            }
+            for (size_t j = 0; j < d; j++)
+                want[j] = got[j] = j % 5 == 4 ? -1e9f : 30 * x[j];
+            ref->softmax(want, d);
+            k->softmax(got, d);
+            near(got, want, d, 1e-6f);
+            for (size_t j = 4; d > 4 && j < d; j += 5)
+                assert_true(got[j] == 0);
+        }
+    }
+}
+
+static void softmax_keeps_nan_and_uniform(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SETS; i++) {
+        const struct kernels *k = kernels_get(names[i]);
+        if (!k)
+            continue;
+        float s[40];
+        for (size_t j = 0; j < 40; j++)
+            s[j] = -1e9f;
+        k->softmax(s, 40);
+        for (size_t j = 0; j < 40; j++)
+            assert_true(fabsf(s[j] - 0.025f) < 1e-6f);
+        s[7] = NAN;
+        k->softmax(s, 40);
+        assert_true(isnan(s[7]) && isnan(s[39]));
+    }
+}
+
+static void names_choose(void **state)
+{
+    (void)state;
+    assert_non_null(kernels_get(NULL));
+    assert_string_equal(kernels_get("scalar")->name, "scalar");
+    assert_null(kernels_get("sse9"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_agree),
+        cmocka_unit_test(axpy_agrees),
+        cmocka_unit_test(expand_agrees),
+        cmocka_unit_test(panels_agree),
+        cmocka_unit_test(norm_and_softmax_agree),
+        cmocka_unit_test(softmax_keeps_nan_and_uniform),
+        cmocka_unit_test(names_choose),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
