@@ -52,7 +52,8 @@ static void scatter(const float *rows, size_t n, size_t heads, size_t w, size_t 
 {
     for (size_t t = 0; t < n; t++)
         for (size_t h = 0; h < heads; h++)
-            memcpy(cache + (h * cap + at + t) * w, rows + (t * heads + h) * w, w * sizeof *rows);
+            memcpy(cache + (h * cap + at + t) * w, rows + (t * heads + h) * w,
+                   w * sizeof *rows);
 }
 
 /* Efficient types keep k / sqrt(dk), and a shared k is the normalised q (spec 3.1). */
@@ -114,8 +115,8 @@ static void project_tile(struct pass *p, const struct attention *a, struct att_s
     }
 }
 
-static void attend_standard(struct pass *p, const struct attention *a, const struct att_state *st,
-                            size_t n, size_t first, bool causal)
+static void attend_standard(struct pass *p, const struct attention *a,
+                            const struct att_state *st, size_t n, size_t first, bool causal)
 {
     size_t rows = first + n, most = p->s.score_floats / (a->heads * rows);
     for (size_t t = 0; t < n;) {
@@ -187,8 +188,11 @@ static const float *output_tile(struct pass *p, const struct attention *a, struc
     return s->y;
 }
 
-void attention_run(struct pass *p, const struct attention *a, struct att_state *st,
-                   const float *x, size_t n, size_t first, bool causal, float *acc)
+/* Everything but norm and residual: `normed` tells that x has passed the norm already, and
+ * then y is the result; else it is added to y. */
+static void run_layer(struct pass *p, const struct attention *a, struct att_state *st,
+                      const float *x, size_t n, size_t first, bool causal, bool normed,
+                      float *y)
 {
     size_t d = a->d;
     bool efficient = a->cfg->type == TERRA_ATT_SELF || attention_is_lsh(a, p->length);
@@ -196,7 +200,11 @@ void attention_run(struct pass *p, const struct attention *a, struct att_state *
     pass_clock(p, TERRA_PART_OTHER, &clock);
     for (size_t t = 0; t < n; t += p->tile) {
         size_t rows = n - t < p->tile ? n - t : p->tile;
-        compute_norm(p->cx, a->ln.scale, a->ln.bias, a->ln.center, x + t * d, rows, d, p->s.x);
+        if (normed)
+            memcpy(p->s.x, x + t * d, rows * d * sizeof *x);
+        else
+            compute_norm(p->cx, a->ln.scale, a->ln.bias, a->ln.center, x + t * d, rows, d,
+                         p->s.x);
         pass_clock(p, TERRA_PART_OTHER, &clock);
         project_tile(p, a, st, t, rows, first + t, efficient);
         pass_clock(p, TERRA_PART_QKV, &clock);
@@ -208,10 +216,22 @@ void attention_run(struct pass *p, const struct attention *a, struct att_state *
     pass_clock(p, TERRA_PART_ATT, &clock);
     for (size_t t = 0; t < n; t += p->tile) {
         size_t rows = n - t < p->tile ? n - t : p->tile;
-        const float *y = output_tile(p, a, st, p->s.o + t * a->heads * a->dv, rows);
+        const float *out = output_tile(p, a, st, p->s.o + t * a->heads * a->dv, rows);
         for (size_t i = 0; i < rows * d; i++)
-            acc[t * d + i] += y[i];
-        pass_check(p, "attention", acc + t * d, rows * d);
+            y[t * d + i] = (normed ? 0 : y[t * d + i]) + out[i];
+        pass_check(p, "attention", y + t * d, rows * d);
     }
     pass_clock(p, TERRA_PART_QKV, &clock);
+}
+
+void attention_run(struct pass *p, const struct attention *a, struct att_state *st,
+                   const float *x, size_t n, size_t first, bool causal, float *acc)
+{
+    run_layer(p, a, st, x, n, first, causal, false, acc);
+}
+
+void attention_core(struct pass *p, const struct attention *a, struct att_state *st,
+                    const float *x, size_t n, size_t first, bool causal, float *y)
+{
+    run_layer(p, a, st, x, n, first, causal, true, y);
 }

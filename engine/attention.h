@@ -14,6 +14,10 @@
 void attention_run(struct pass *p, const struct attention *a, struct att_state *st,
                    const float *x, size_t n, size_t first, bool causal, float *acc);
 
+/* The layer alone: y[n][d] = Attention(x), x as the norm would give it. */
+void attention_core(struct pass *p, const struct attention *a, struct att_state *st,
+                    const float *x, size_t n, size_t first, bool causal, float *y);
+
 /* Length kernel - 1 of the layer's convolutions; 0 for most types. */
 uint32_t attention_history(const struct attention *a);
 

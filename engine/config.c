@@ -424,7 +424,7 @@ static bool read_positions(const struct reader *r, const char *at, const cJSON *
     static const struct field fields[] = {
         [P_TYPE] = WORD("type", POS, type, position_types),
         [P_MAX] = WHOLE("max", POS, max, 1, MAX_SIZE),
-        [P_WIDTH] = WHOLE("width", POS, width, 1, MAX_SIZE),
+        [P_WIDTH] = WHOLE("width", POS, width, 1, TERRA_MAX_POS_WIDTH),
         [P_SHAPE] = OTHER("shape", read_axial_shape, POS, type, MAX_SIZE),
         [P_WIDTHS] = OTHER("widths", read_axial_widths, POS, type, MAX_SIZE),
     };
@@ -584,6 +584,9 @@ static const struct field fields[] = {
     WHOLE("double_after_layer", FILE_, config.double_after, 0, MAX_LAYERS),
     WHOLE("ff_block", FILE_, config.ff_block, 0, 1 << 16),
     WHOLE("ff_rank", FILE_, config.ff_rank, 0, MAX_SIZE),
+    FLAG("ff_multiply", FILE_, config.ff_multiply),
+    WHOLE("ff_experts", FILE_, config.ff_experts, 0, UINT16_MAX),
+    FLAG("ff_switch", FILE_, config.ff_switch),
     OTHER("ff_sru", read_sru, FILE_, config, 1 << 16),
     WHOLE("loss_modules", FILE_, config.loss_modules, 0, MAX_SIZE),
     OTHER("encoder_attention", read_encoder_attention, FILE_, config.enc_att, 0),
@@ -655,6 +658,9 @@ static bool check_widths(const struct reader *r, const struct terra_config *c)
             return false;
         if (c->ff_block && !divides(r, "ff_block", c->ff_block, "a d_ff", config_block_f(c, i)))
             return false;
+        if (c->ff_experts &&
+            !divides(r, "ff_experts", c->ff_experts, "a d_ff", config_block_f(c, i)))
+            return false;
         if (c->ff_block && config_block_f(c, i) / c->ff_block > UINT16_MAX)
             return err_set(r->e, ERR_MODEL, "%s: ff_block: %" PRIu32 " makes too many blocks",
                            r->where, c->ff_block);
@@ -710,6 +716,15 @@ static bool check_rest(const struct reader *r, const struct terra_config *c)
                        r->where);
     if (c->ff_rank && !c->ff_block)
         return err_set(r->e, ERR_MODEL, "%s: ff_rank: has no meaning without ff_block",
+                       r->where);
+    if (c->ff_experts && c->ff_block)
+        return err_set(r->e, ERR_MODEL, "%s: ff_experts: has no meaning with ff_block",
+                       r->where);
+    if (c->ff_switch && !c->ff_experts)
+        return err_set(r->e, ERR_MODEL, "%s: ff_switch: has no meaning without ff_experts",
+                       r->where);
+    if (c->ff_multiply && !c->ff_block)
+        return err_set(r->e, ERR_MODEL, "%s: ff_multiply: has no meaning without ff_block",
                        r->where);
     uint32_t longest = c->max_source > c->max_target ? c->max_source : c->max_target;
     if (c->pos.max && longest > c->pos.max)
@@ -804,6 +819,8 @@ uint32_t config_out_d(const struct terra_config *c)
 
 uint32_t terra_config_blocks(const struct terra_config *c, uint32_t layer)
 {
+    if (c->ff_experts)
+        return 1;
     return c->ff_block ? config_block_f(c, layer) / c->ff_block : 0;
 }
 

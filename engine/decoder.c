@@ -18,7 +18,8 @@ static void att_layout(struct att_state *st, struct arena *a, const struct atten
     st->k = arena_get(a, cap * att->heads, sizeof(float) * att->dk);
     st->v = arena_get(a, cap * att->heads, sizeof(float) * att->dv);
     st->hist_u = arena_get(a, hist * d, sizeof(float));
-    st->hist_v = arena_get(a, att->cfg->v_concat == TERRA_V_NONE ? 0 : hist * 2 * d, sizeof(float));
+    st->hist_v =
+        arena_get(a, att->cfg->v_concat == TERRA_V_NONE ? 0 : hist * 2 * d, sizeof(float));
     st->hist_o = arena_get(a, att->oconv.kind ? hist * d : 0, sizeof(float));
 }
 
@@ -74,7 +75,8 @@ void stack_state_layout(struct stack_state *st, struct arena *a, const struct st
                 as->v = v;
             }
         }
-        one->ff.carry = arena_get(a, (size_t)it->ff.sru.layers * it->ff.sru.width, sizeof(float));
+        one->ff.carry =
+            arena_get(a, (size_t)it->ff.sru.layers * it->ff.sru.width, sizeof(float));
     }
 }
 

@@ -23,14 +23,15 @@ void efficient_layout(struct efficient_work *w, struct arena *a, size_t rows, ui
 bool efficient_check(const struct terra_attention_config *c, size_t rows, bool causal,
                      struct err *e)
 {
-    bool sorted = c->core == TERRA_CORE_LSH ||
-                  (c->core == TERRA_CORE_MIXED && rows > c->std_length);
+    bool sorted =
+        c->core == TERRA_CORE_LSH || (c->core == TERRA_CORE_MIXED && rows > c->std_length);
     bool wraps = c->type == TERRA_ATT_SELF && !causal;
     if ((sorted || wraps) && c->chunk && rows % c->chunk != 0)
-        return err_set(e, ERR_INPUT,
-                       "%zu rows are not a multiple of the attention's chunk length %u; pad the "
-                       "source with zeros",
-                       rows, c->chunk);
+        return err_set(
+            e, ERR_INPUT,
+            "%zu rows are not a multiple of the attention's chunk length %u; pad the "
+            "source with zeros",
+            rows, c->chunk);
     return true;
 }
 
@@ -79,7 +80,8 @@ static size_t near_chunks(const struct efficient *f, size_t c, size_t n_chunks, 
     for (long long i = (long long)c - f->before; i <= (long long)c + f->after; i++) {
         if (!wrap && (i < 0 || i >= (long long)n_chunks))
             continue;
-        size_t from = (size_t)((i % (long long)n_chunks + (long long)n_chunks) % (long long)n_chunks);
+        size_t from =
+            (size_t)((i % (long long)n_chunks + (long long)n_chunks) % (long long)n_chunks);
         for (size_t j = from * f->chunk; j < (from + 1) * f->chunk && j < n; j++)
             list[m++] = order ? order[j] : (uint32_t)j;
     }
@@ -105,32 +107,39 @@ static void run_unsorted(const struct efficient *f, struct efficient_work *w, fl
     }
 }
 
-/* Index of the largest entry of [z, -z], the first of equals. */
-static uint32_t hash_factor(const double *z, uint32_t half)
+/* Index of the largest entry of [z, -z], the first of equals; z = q times `half` columns of
+ * the rotations, `stride` apart from one row to the next. */
+static uint32_t hash_factor(const float *q, size_t dk, const float *rot, size_t stride,
+                            uint32_t half)
 {
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < 2 * half; i++) {
-        double a = i < half ? z[i] : -z[i - half], b = best < half ? z[best] : -z[best - half];
-        if (a > b)
-            best = i;
+    uint32_t high = 0, low = 0;
+    double top = -INFINITY, bottom = INFINITY;
+    for (uint32_t i = 0; i < half; i++) {
+        double z = 0;
+        for (size_t c = 0; c < dk; c++)
+            z += (double)q[c] * rot[c * stride + i];
+        if (z > top) {
+            top = z;
+            high = i;
+        }
+        if (z < bottom) {
+            bottom = z;
+            low = i;
+        }
     }
-    return best;
+    return -bottom > top ? half + low : high;
 }
 
-static uint32_t bucket_of(const struct efficient *f, size_t head, const float *q, uint32_t round)
+static uint32_t bucket_of(const struct efficient *f, size_t head, const float *q,
+                          uint32_t round)
 {
-    double z[256]; /* config.c: at most 512 buckets in all */
-    const float *rot = f->rotations + head * f->dk * f->hashes * f->n_rot;
-    for (uint32_t i = 0; i < f->n_rot; i++) {
-        z[i] = 0;
-        for (size_t c = 0; c < f->dk; c++)
-            z[i] += (double)q[c] * rot[(c * f->hashes + round) * f->n_rot + i];
-    }
-    uint32_t bucket = 0, scale = 1, at = 0;
+    size_t stride = (size_t)f->hashes * f->n_rot;
+    const float *rot = f->rotations + head * f->dk * stride + (size_t)round * f->n_rot;
+    uint32_t bucket = 0, scale = 1;
     for (uint32_t i = 0; i < f->n_buckets; i++) {
-        bucket += scale * hash_factor(z + at, f->buckets[i] / 2);
+        bucket += scale * hash_factor(q, f->dk, rot, stride, f->buckets[i] / 2);
         scale *= f->buckets[i];
-        at += f->buckets[i] / 2;
+        rot += f->buckets[i] / 2;
     }
     return bucket;
 }

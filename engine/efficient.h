@@ -25,19 +25,19 @@ struct efficient_work {
 
 struct efficient {
     uint32_t heads, dk, dv;
-    size_t cap, rows;     /* cache stride; rows present */
+    size_t cap, rows;       /* cache stride; rows present */
     bool causal, self_last; /* self_last: attend to oneself only as a last resort */
-    bool sorted;          /* LSH */
-    uint32_t chunk;       /* 0: every query sees every key */
+    bool sorted;            /* LSH */
+    uint32_t chunk;         /* 0: every query sees every key */
     uint32_t before, after, hashes;
-    uint32_t n_buckets;   /* entries of buckets[] */
+    uint32_t n_buckets; /* entries of buckets[] */
     const uint32_t *buckets;
     const float *rotations; /* [heads][dk][hashes][n_rot] */
     uint32_t n_rot;
     const uint8_t *valid; /* [rows] or NULL */
     const float *q;       /* [n][heads * dk] raw queries of rows first .. first + n - 1 */
     size_t first, n;
-    const float *k, *v;   /* caches [heads][cap][dk or dv] */
+    const float *k, *v; /* caches [heads][cap][dk or dv] */
 };
 
 void efficient_layout(struct efficient_work *w, struct arena *a, size_t rows, uint32_t hashes,

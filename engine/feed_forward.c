@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: MIT */
 #include "engine/feed_forward.h"
 
+#include "engine/gated_ff.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -41,12 +43,18 @@ static void run_main(struct pass *p, const struct ff *ff, size_t first_row, size
                      uint64_t *clock)
 {
     struct scratch *s = &p->s;
-    if (!ff->sparse) {
+    if (ff->kind == FF_DENSE) {
         compute_linear(p->cx, &ff->in.w, ff->in.b, s->x, n, s->hidden);
         for (size_t i = 0; i < n * ff->f; i++)
             s->hidden[i] = s->hidden[i] > 0 ? s->hidden[i] : 0;
         compute_linear(p->cx, &ff->out.w, ff->out.b, s->hidden, n, s->y);
         pass_clock(p, TERRA_PART_FF, clock);
+        return;
+    }
+    if (ff->kind != FF_SPARSE) {
+        gated_ff_run(p, ff, n);
+        pass_clock(p, TERRA_PART_FF, clock);
+        report(p, ff, first_row, n);
         return;
     }
     compute_choose(p->cx, &ff->s, s->x, n, s->wide, s->unit, s->margin);
@@ -65,8 +73,7 @@ static float sigmoid(float x)
     return 1.0f / (1.0f + expf(-x));
 }
 
-/* One SRU layer over n rows in place; gates: [n][3w] = r, f, y. */
-static void run_sru(const float *gates, float *x, size_t n, size_t w, float *carry)
+void sru_run(const float *gates, float *x, size_t n, size_t w, float *carry)
 {
     const float root3 = 1.7320508f;
     for (size_t t = 0; t < n; t++) {
@@ -90,7 +97,7 @@ static void run_sru_branch(struct pass *p, const struct ff *ff, struct ff_state 
     compute_linear(p->cx, &r->in.w, r->in.b, s->x, n, z);
     for (uint32_t i = 0; i < r->layers; i++) {
         compute_linear(p->cx, &r->gate[i].w, r->gate[i].b, z, n, gates);
-        run_sru(gates, z, n, r->width, st->carry + (size_t)i * r->width);
+        sru_run(gates, z, n, r->width, st->carry + (size_t)i * r->width);
     }
     compute_linear(p->cx, &r->out.w, r->out.b, z, n, s->y);
 }

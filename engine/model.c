@@ -50,7 +50,11 @@ static const struct tensor *bind(struct binder *b, const char *name, bool is_mat
     return t;
 }
 
-#define SHAPE(...) (const uint64_t[]){__VA_ARGS__}
+#define SHAPE(...)                                                                             \
+    (const uint64_t[])                                                                         \
+    {                                                                                          \
+        __VA_ARGS__                                                                            \
+    }
 
 static const float *bind_floats(struct binder *b, uint32_t rank, const uint64_t *shape,
                                 const char *fmt, ...) ERR_PRINTF(4, 5);
@@ -143,7 +147,8 @@ static struct projection project_conv(struct binder *b, const char *name, uint32
         .out = d_out,
         .w = bind_mat(b, 4, SHAPE(length, kernel, co, ci), "%s.w", name),
         .b = bind_floats(b, 1, SHAPE(co), "%s.b", name),
-        .conv = {.modules = modules, .length = length, .kernel = kernel, .c_in = ci, .m_out = co},
+        .conv =
+            {.modules = modules, .length = length, .kernel = kernel, .c_in = ci, .m_out = co},
     };
 }
 
@@ -230,7 +235,8 @@ static void bind_rotations(struct binder *b, struct attention *a, const char *na
     if (sum == 0) {
         if (!b->failed && c->core == TERRA_CORE_LSH) {
             b->failed = true;
-            err_set(b->e, ERR_MODEL, "%s: LSH attention needs 'buckets' and stored rotations", name);
+            err_set(b->e, ERR_MODEL, "%s: LSH attention needs 'buckets' and stored rotations",
+                    name);
         }
         return;
     }
@@ -275,14 +281,30 @@ static void bind_attention(struct binder *b, struct attention *a, const char *na
     bind_rotations(b, a, name);
 }
 
+static enum ff_kind ff_kind_of(const struct terra_config *c)
+{
+    if (c->ff_experts)
+        return c->ff_switch ? FF_SWITCH : FF_EXPERTS;
+    if (c->ff_block)
+        return c->ff_multiply ? FF_MULTIPLY : FF_SPARSE;
+    return FF_DENSE;
+}
+
 static void bind_ff(struct binder *b, struct ff *ff, const char *name,
                     const struct terra_config *c, uint32_t d, uint32_t f)
 {
     char n[112];
-    *ff = (struct ff){.d = d, .f = f, .sparse = c->ff_block != 0};
+    *ff = (struct ff){.d = d, .f = f, .kind = ff_kind_of(c)};
     snprintf(n, sizeof n, "%s.ln", name);
     ff->ln = bind_norm(b, n, d, c->center_norm);
-    if (ff->sparse) {
+    if (ff->kind == FF_EXPERTS || ff->kind == FF_SWITCH) {
+        ff->router = bind_mat(b, 2, SHAPE(c->ff_experts, d), "%s.router", name);
+        ff->s = (struct ff_weights){.w1 = bind_mat(b, 2, SHAPE(f, d), "%s.w1", name),
+                                    .w2 = bind_mat(b, 2, SHAPE(f, d), "%s.w2", name),
+                                    .b2 = bind_floats(b, 1, SHAPE(d), "%s.b2", name),
+                                    .blocks = 1,
+                                    .units = c->ff_experts};
+    } else if (ff->kind != FF_DENSE) {
         uint32_t N = c->ff_block, K = f / N, r = c->ff_rank ? c->ff_rank : K;
         ff->s = (struct ff_weights){
             .ctl1 = bind_mat(b, 2, SHAPE(r, d), "%s.ctl1", name),
@@ -330,7 +352,8 @@ static void bind_positions(struct binder *b, struct positions *p, const char *na
         p->start = bind_floats(b, 1, SHAPE(d), "%s.start", name);
     } else if (c->type == TERRA_POS_AXIAL) {
         for (uint32_t i = 0; i < c->n_axes; i++)
-            p->axis[i] = bind_floats(b, 2, SHAPE(c->shape[i], c->widths[i]), "%s.axis%u", name, i);
+            p->axis[i] =
+                bind_floats(b, 2, SHAPE(c->shape[i], c->widths[i]), "%s.axis%u", name, i);
     }
 }
 
@@ -375,8 +398,8 @@ static void bind_block(struct binder *b, struct stack *s, const struct terra_con
             snprintf(n, sizeof n, "enc.%u.attn", i);
         else
             snprintf(n, sizeof n, "dec.%u.attn%u", i, a);
-        bind_attention(b, &it->att[a], n, c, enc ? &c->enc_att : &c->dec_att[i % c->n_dec_att_types],
-                       d);
+        bind_attention(b, &it->att[a], n, c,
+                       enc ? &c->enc_att : &c->dec_att[i % c->n_dec_att_types], d);
     }
     snprintf(n, sizeof n, "%s.%u.ff", side, i);
     bind_ff(b, &it->ff, n, c, d, f);
@@ -419,7 +442,8 @@ static void bind_decoder(struct binder *b, struct terra_model *m)
             if (c->forget_dense && d != m->d_out) {
                 b->failed = true;
                 err_set(b->e, ERR_MODEL,
-                        "config.json: a forgetting layer of width %u comes before the widening to %u",
+                        "config.json: a forgetting layer of width %u comes before the widening "
+                        "to %u",
                         d, m->d_out);
                 break;
             }
@@ -435,7 +459,8 @@ static uint64_t projection_bytes(const struct projection *p)
     if (p->kind == PROJ_NONE)
         return 0;
     uint64_t gate = p->gate ? (uint64_t)p->conv.modules * p->in * 4 : 0;
-    return mat_bytes(&p->w) + gate + (p->w2.data ? mat_bytes(&p->w2) : 0) + (uint64_t)p->out * 4;
+    return mat_bytes(&p->w) + gate + (p->w2.data ? mat_bytes(&p->w2) : 0) +
+           (uint64_t)p->out * 4;
 }
 
 static uint64_t dense_bytes(const struct dense *d)
@@ -448,14 +473,19 @@ static uint64_t block_bytes(const struct stack_item *it, bool gathered)
     uint64_t n = dense_bytes(&it->forget);
     for (uint32_t i = 0; i < it->n_att; i++) {
         const struct attention *a = &it->att[i];
-        const struct projection *p[] = {&a->mult, &a->q, &a->k, &a->v, &a->o, &a->omult, &a->oconv};
+        const struct projection *p[] = {&a->mult, &a->q,     &a->k,    &a->v,
+                                        &a->o,    &a->omult, &a->oconv};
         for (size_t j = 0; j < sizeof p / sizeof *p; j++)
             n += projection_bytes(p[j]);
         n += 8ull * a->d;
     }
     const struct ff *ff = &it->ff;
     n += 8ull * ff->d;
-    if (ff->sparse) {
+    if (ff->kind == FF_EXPERTS || ff->kind == FF_SWITCH) {
+        uint64_t rows = gathered ? ff->f / ff->s.units : ff->f;
+        n += mat_bytes(&ff->router) + 4ull * ff->d;
+        n += rows * (mat_row_bytes(&ff->s.w1) + mat_row_bytes(&ff->s.w2));
+    } else if (ff->kind != FF_DENSE) {
         uint64_t rows = gathered ? ff->s.blocks : (uint64_t)ff->s.blocks * ff->s.units;
         n += mat_bytes(&ff->s.ctl1) + mat_bytes(&ff->s.ctl2) +
              (uint64_t)ff->s.blocks * ff->s.units * 4;
@@ -489,13 +519,15 @@ bool model_bind(struct terra_model *m, const struct tensor_source *src, struct e
     m->emb = bind_mat(&b, 2, SHAPE(c->vocab, m->d_enc), "emb");
     if (c->n_enc)
         bind_positions(&b, &m->pos_enc, "pos_e", &c->pos, m->d_enc);
-    m->out_emb = c->separate_vocab ? bind_mat(&b, 2, SHAPE(c->out_vocab, m->d_enc), "out_emb") : m->emb;
+    m->out_emb =
+        c->separate_vocab ? bind_mat(&b, 2, SHAPE(c->out_vocab, m->d_enc), "out_emb") : m->emb;
     bind_positions(&b, &m->pos_dec, "pos_d", &c->pos, m->d_enc);
     bind_encoder(&b, m);
     bind_decoder(&b, m);
     m->ln_out = bind_norm(&b, "ln_out", m->d_out, true);
-    m->loss = c->loss_modules ? project_factored(&b, "loss", c->loss_modules, m->d_out, c->out_vocab)
-                              : project_dense(&b, "loss", m->d_out, c->out_vocab);
+    m->loss = c->loss_modules
+                  ? project_factored(&b, "loss", c->loss_modules, m->d_out, c->out_vocab)
+                  : project_dense(&b, "loss", m->d_out, c->out_vocab);
     if (b.failed)
         return false;
     m->info.bytes_sparse = step_bytes(m, true);

@@ -23,7 +23,7 @@ struct norm {
 };
 
 struct dense {
-    struct mat w; /* (out, in) */
+    struct mat w;   /* (out, in) */
     const float *b; /* [out], NULL: none */
 };
 
@@ -68,21 +68,30 @@ struct sru {
     uint32_t layers, width;
 };
 
+enum ff_kind {
+    FF_DENSE,
+    FF_SPARSE,
+    FF_MULTIPLY, /* sparse, times the controller's softmax */
+    FF_EXPERTS,  /* BlockSparseFF */
+    FF_SWITCH    /* SwitchSparseFF */
+};
+
 struct ff {
     uint32_t d, f;
     struct norm ln;
-    bool sparse;
-    struct ff_weights s;  /* sparse */
+    enum ff_kind kind;
+    struct ff_weights s;  /* sparse; experts: w1, w2 (f, d) and b2, one block of X units */
+    struct mat router;    /* experts: (X, d) */
     struct dense in, out; /* dense */
     struct sru sru;       /* layers 0: none */
 };
 
 struct positions {
     const struct terra_position_config *cfg;
-    struct mat table;     /* (P, d) or (P, width) */
-    struct dense ff;      /* factored: (d, width), no bias */
-    const float *base;    /* fixed-base [4][8][d/8] */
-    const float *start;   /* fixed-base [d] */
+    struct mat table;   /* (P, d) or (P, width) */
+    struct dense ff;    /* factored: (d, width), no bias */
+    const float *base;  /* fixed-base [4][8][d/8] */
+    const float *start; /* fixed-base [d] */
     const float *axis[TERRA_MAX_AXES];
 };
 
@@ -106,7 +115,7 @@ struct terra_model {
     struct terra_config cfg;
     char *path;
     struct tensor_file file; /* empty for a preset */
-    void *made_up;            /* preset's weights, NULL otherwise */
+    void *made_up;           /* preset's weights, NULL otherwise */
     size_t made_up_bytes;
     struct terra_vocab *vocab;
     struct mat emb, out_emb;

@@ -9,9 +9,9 @@
 
 #include <string.h>
 
-#define TILE_MOST     256
-#define TILE_FLOATS   (4u << 20) /* of the widest per-row scratch */
-#define SCORE_FLOATS  (1u << 20)
+#define TILE_MOST    256
+#define TILE_FLOATS  (4u << 20) /* of the widest per-row scratch */
+#define SCORE_FLOATS (1u << 20)
 
 void pass_clock(struct pass *p, enum terra_part part, uint64_t *since)
 {
@@ -66,9 +66,9 @@ static void measure_ff(struct widths *w, const struct ff *ff)
 {
     w->d = larger(w->d, ff->d);
     w->hidden = larger(w->hidden, ff->f); /* masked and open modes use all of it */
-    if (ff->sparse) {
+    if (ff->kind != FF_DENSE) {
         w->blocks = larger(w->blocks, ff->s.blocks);
-        w->wide = larger(w->wide, ff->f + ff->s.ctl1.rows);
+        w->wide = larger(w->wide, ff->f + ff->s.ctl1.rows + ff->router.rows);
     }
     w->small = larger(w->small, 4 * (size_t)ff->sru.width);
 }
@@ -96,8 +96,8 @@ size_t pass_tile(const struct terra_model *m)
     return tile < 1 ? 1 : tile > TILE_MOST ? TILE_MOST : tile;
 }
 
-void scratch_layout(struct scratch *s, struct arena *a, const struct terra_model *m, size_t rows,
-                    size_t cap, bool lsh)
+void scratch_layout(struct scratch *s, struct arena *a, const struct terra_model *m,
+                    size_t rows, size_t cap, bool lsh)
 {
     struct widths w = measure(m);
     size_t tile = pass_tile(m);

@@ -18,7 +18,8 @@
 
 /* State of one attention layer (spec 4.1). */
 struct att_state {
-    float *k, *v;  /* [heads][cap][dk], [heads][cap][dv]; efficient types: k normalised, scaled */
+    float *k,
+        *v; /* [heads][cap][dk], [heads][cap][dv]; efficient types: k normalised, scaled */
     float *hist_u; /* [length - 1][d]: what q, k and v read before this pass; multconv only */
     float *hist_v; /* [length - 1][2d]: v's input, with v_concat */
     float *hist_o; /* [length - 1][d]: input of the output convolution */
@@ -32,13 +33,13 @@ struct scratch {
     /* whole pass */
     float *q, *o; /* [rows][heads * dk], [rows][heads * dv] */
     /* one tile */
-    float *x, *y;   /* [tile][d] normed input, sub-layer output */
-    float *kv;      /* [tile][heads * max(dk, dv)] */
-    float *u, *uv;  /* [length - 1 + tile][d], [..][2d] */
-    float *wide;    /* factored products, controller values, hidden units: `wide_floats` */
+    float *x, *y;  /* [tile][d] normed input, sub-layer output */
+    float *kv;     /* [tile][heads * max(dk, dv)] */
+    float *u, *uv; /* [length - 1 + tile][d], [..][2d] */
+    float *wide;   /* factored products, controller values, hidden units: `wide_floats` */
     float *hidden;
-    float *scores;  /* score_floats */
-    float *small;   /* SRU: [tile][4 * width] */
+    float *scores; /* score_floats */
+    float *small;  /* SRU: [tile][4 * width] */
     size_t score_floats;
     uint16_t *unit; /* [tile][blocks] */
     float *margin;
@@ -62,7 +63,7 @@ struct pass {
     enum terra_stage stage;
     uint32_t layer;       /* block being run, for observers */
     const uint8_t *valid; /* encoder: [rows] 1 = may be attended to; NULL in the decoder */
-    size_t length;        /* rows of the whole sequence: chooses the function of mixed attention */
+    size_t length; /* rows of the whole sequence: chooses the function of mixed attention */
     bool timed;
     uint64_t part_ns[TERRA_PARTS];
     struct bad_value bad;
@@ -93,7 +94,7 @@ size_t pass_tile(const struct terra_model *m);
 
 /* Lays out scratch for passes of `rows` rows over caches of `cap` rows.  `lsh`: also the
  * workspace of efficient attention.  A dry arena only measures. */
-void scratch_layout(struct scratch *s, struct arena *a, const struct terra_model *m, size_t rows,
-                    size_t cap, bool lsh);
+void scratch_layout(struct scratch *s, struct arena *a, const struct terra_model *m,
+                    size_t rows, size_t cap, bool lsh);
 
 #endif

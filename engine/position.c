@@ -5,8 +5,6 @@
 
 #include <math.h>
 
-#define MAX_WIDTH 4096 /* of a factored table; config.c refuses more */
-
 size_t position_limit(const struct positions *p)
 {
     size_t n = 1;
@@ -73,7 +71,7 @@ static void add_position(struct compute *c, const struct positions *p, size_t po
         k->axpy_at(&p->table, &row, &one, 1, 0, d, x);
         break;
     case TERRA_POS_FACTORED: {
-        float narrow[MAX_WIDTH];
+        float narrow[TERRA_MAX_POS_WIDTH];
         k->expand(&p->table, pos, pos + 1, 0, p->cfg->width, narrow, p->cfg->width);
         for (size_t i = 0; i < d; i++) {
             float y;

@@ -7,10 +7,10 @@
  * token, padded as trax's eval mode does (spec 1.9).
  *
  * SPDX-License-Identifier: MIT */
+#include "engine/attention.h"
 #include "engine/base/clock.h"
 #include "engine/base/xalloc.h"
 #include "engine/decoder.h"
-#include "engine/attention.h"
 #include "engine/position.h"
 #include "engine/sampler.h"
 
@@ -35,8 +35,8 @@ struct terra_session {
     struct pass pass;
     struct streams x;
     struct stack_state enc, dec;
-    bool whole;          /* rows pass all together, every time */
-    size_t rows;         /* most rows of one pass */
+    bool whole;  /* rows pass all together, every time */
+    size_t rows; /* most rows of one pass */
     size_t enc_cap, dec_cap;
     float *enc_a, *enc_b; /* whole: the encoder's result [n_source][d] */
     uint8_t *valid;       /* [enc_cap] */
@@ -124,8 +124,8 @@ static void choose_sizes(struct terra_session *s)
         o->eval_min_length = DEFAULT_EVAL_MIN;
     if (c->n_enc == 0)
         o->max_source = 0;
-    size_t longest = pow2_from(o->max_target > o->eval_min_length ? o->max_target
-                                                                  : o->eval_min_length);
+    size_t longest =
+        pow2_from(o->max_target > o->eval_min_length ? o->max_target : o->eval_min_length);
     s->whole = stack_is_whole(&s->m->enc, o->max_source) ||
                stack_is_whole(&s->m->dec, o->max_source + longest);
     s->enc_cap = o->max_source;
@@ -252,10 +252,11 @@ bool terra_prefill(struct terra_session *s, const int32_t *source, size_t n_sour
     s->ready = s->have_logits = false;
     s->n_source = s->n_e = s->n_target = s->fed = 0;
     if (n_source > 0 && c->n_enc == 0)
-        return err_set(e, ERR_INPUT, "the model has no encoder: feed the text as target tokens");
+        return err_set(e, ERR_INPUT,
+                       "the model has no encoder: feed the text as target tokens");
     if (n_source > s->o.max_source)
-        return err_set(e, ERR_INPUT, "the source has %zu tokens, the session holds %u", n_source,
-                       s->o.max_source);
+        return err_set(e, ERR_INPUT, "the source has %zu tokens, the session holds %u",
+                       n_source, s->o.max_source);
     if (n_source)
         memcpy(s->source, source, n_source * sizeof *source);
     s->n_source = n_source;
@@ -265,7 +266,8 @@ bool terra_prefill(struct terra_session *s, const int32_t *source, size_t n_sour
 
     size_t rows = encoder_rows(s);
     s->progress_done = 0;
-    s->progress_total = (uint64_t)rows * c->n_enc + (s->whole ? 0 : (uint64_t)s->n_e * c->n_dec);
+    s->progress_total =
+        (uint64_t)rows * c->n_enc + (s->whole ? 0 : (uint64_t)s->n_e * c->n_dec);
     if (rows > 0 && !encode_source(s, rows, e))
         return false;
     if (!s->whole && s->n_e > 0) {
@@ -366,8 +368,8 @@ bool terra_feed(struct terra_session *s, const int32_t *ids, size_t n, float *lo
     if (n == 0)
         return true;
     if (n > s->o.max_target - s->n_target)
-        return err_set(e, ERR_INPUT, "%zu + %zu target tokens, the session holds %u", s->n_target,
-                       n, s->o.max_target);
+        return err_set(e, ERR_INPUT, "%zu + %zu target tokens, the session holds %u",
+                       s->n_target, n, s->o.max_target);
     if (logits && !s->whole && s->fed > s->n_e + s->n_target) {
         /* The first row has already passed: terra_logits was asked for it. */
         memcpy(logits, s->logits, s->m->cfg.out_vocab * sizeof *logits);
@@ -377,7 +379,8 @@ bool terra_feed(struct terra_session *s, const int32_t *ids, size_t n, float *lo
     s->n_target += n;
     s->have_logits = false;
     if (!s->whole && s->fed > s->n_e + from)
-        return run_rows(s, s->n_target, from + 1, logits ? logits + s->m->cfg.out_vocab : NULL, e);
+        return run_rows(s, s->n_target, from + 1, logits ? logits + s->m->cfg.out_vocab : NULL,
+                        e);
     return run_rows(s, s->n_target, from, logits, e);
 }
 
@@ -461,7 +464,8 @@ bool terra_next(struct terra_session *s, const struct terra_sampling *p,
         out->part_ns[TERRA_PART_OTHER] = out->ns > known ? out->ns - known : 0;
         out->major_faults = major_faults() - faults;
     }
-    out->weight_bytes = s->o.mode == TERRA_SPARSE ? s->m->info.bytes_sparse : s->m->info.bytes_dense;
+    out->weight_bytes =
+        s->o.mode == TERRA_SPARSE ? s->m->info.bytes_sparse : s->m->info.bytes_dense;
     out->cache_bytes = cache_bytes(s);
     out->layers = s->m->cfg.n_dec;
     out->blocks = s->pass.step_blocks;

@@ -93,6 +93,7 @@ struct terra_attention_config {
 
 #define TERRA_MAX_ATT  8 /* different decoder attention types in one model */
 #define TERRA_MAX_AXES 4
+#define TERRA_MAX_POS_WIDTH 4096 /* inner width of a factored table */
 
 struct terra_position_config {
     enum terra_position_type type;
@@ -111,6 +112,9 @@ struct terra_config {
     bool forget_dense;
     uint32_t half_before, double_after;
     uint32_t ff_block, ff_rank; /* N (0: dense) and r */
+    bool ff_multiply;           /* chosen units times their softmax */
+    uint32_t ff_experts;        /* X of BlockSparseFF; 0: none */
+    bool ff_switch;             /* SwitchSparseFF */
     uint32_t sru_layers, sru_width;
     uint32_t loss_modules; /* S; 0: dense */
     struct terra_position_config pos;
