@@ -1,0 +1,94 @@
+/* cli.h - what every command without a screen shares.
+ *
+ * Purpose: opens settings, model, session and store in one place; messages on standard
+ *          error, results through headless; turns an outcome into an exit status.
+ * Owns:    everything in struct cli, until cli_close.
+ * Errors:  as in the parts; cli_fail prints the line.
+ * Threads: the main one.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef TERRA_APP_CLI_H
+#define TERRA_APP_CLI_H
+
+#include "app/args.h"
+#include "app/headless.h"
+#include "app/recorder.h"
+#include "app/setup.h"
+#include "data/document.h"
+
+#include <stdio.h>
+
+struct cli {
+    const struct args *args;
+    struct user_config config;
+    bool have_config, out_tty, err_tty;
+    struct terra_model *model;
+    const struct terra_config *shape; /* of the model */
+    const struct terra_vocab *vocab;  /* NULL: none */
+    struct terra_session *session;
+    uint64_t load_ns;
+    struct store *store;
+    struct recorder *recorder;
+    struct err store_error; /* kind 0: fine */
+    struct headless out;
+    bool progress_shown;
+};
+
+/* Settings and output; prints configuration problems. */
+bool cli_open(struct cli *c, const struct args *a, struct err *e);
+bool cli_model(struct cli *c, struct err *e); /* by --model and the like */
+/* quiet: neither choices nor times.  on_choices feeds the recorder. */
+bool cli_session(struct cli *c, uint32_t max_source, uint32_t max_target, struct err *e);
+
+/* The history: for runs to be saved (failure is a message and, at the end, status 5). */
+void cli_record(struct cli *c);
+/* The history: for commands about it (failure is the command's). */
+bool cli_store(struct cli *c, bool read_only, struct err *e);
+void cli_store_path(const struct cli *c, struct buf *out);
+
+/* One line on standard error, unless -q; `verbose` ones only with -v. */
+void cli_note(struct cli *c, const char *fmt, ...) ERR_PRINTF(2, 3);
+void cli_verbose(struct cli *c, const char *fmt, ...) ERR_PRINTF(2, 3);
+/* A line that the next message replaces; only if standard error is a terminal. */
+void cli_progress(struct cli *c, const char *fmt, ...) ERR_PRINTF(2, 3);
+void cli_progress_end(struct cli *c);
+
+/* Frees everything and gives the exit status: of *e (printed, and as a JSON line) if
+ * !ok, else of the store, else 0.  After a signal it does not return: the process dies
+ * by that signal, with everything stored. */
+int cli_close(struct cli *c, bool ok, const struct err *e);
+
+/* Before a struct cli exists: prints and gives the status. */
+int cli_fail(const struct args *a, const struct err *e);
+
+/* Ids from "3, 5 7". */
+bool cli_parse_ids(const char *text, uint32_t vocab, struct terra_ids *out, struct err *e);
+/* JSON object of what a run was asked, for the store. */
+void cli_params(const struct terra_sampling *s, uint32_t max_tokens, const char *style,
+                struct buf *out);
+/* A stored run's number, or "last". */
+bool cli_run_id(struct cli *c, const char *text, int64_t *out, struct err *e);
+/* "412 B", "1.3 MB" */
+const char *cli_bytes(uint64_t bytes, char out[24]);
+
+/* ---- commands: each returns the exit status ----------------------------------- */
+
+int cmd_summarize(const struct args *a);
+int cmd_run(const struct args *a);
+int cmd_chat(const struct args *a);
+int cmd_compare(const struct args *a);
+int cmd_logs(const struct args *a);
+int cmd_replay(const struct args *a);
+int cmd_trace(const struct args *a);
+int cmd_stats(const struct args *a);
+int cmd_inspect(const struct args *a);
+int cmd_parity(const struct args *a);
+int cmd_eval(const struct args *a);
+int cmd_rouge(const struct args *a);
+int cmd_bench(const struct args *a);
+int cmd_doctor(const struct args *a);
+int cmd_completion(const struct args *a);
+int cmd_help(const struct args *a);
+int cmd_version(const struct args *a);
+
+#endif

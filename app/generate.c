@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/generate.h"
+
+#include "engine/base/clock.h"
+#include "engine/base/xalloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_ROWS 512u
+
+const char *const generate_stop_name[] = {"end", "length", "goal", "cancelled", "error"};
+
+static uint32_t rows(const struct terra_config *c, uint32_t configured)
+{
+    if (configured)
+        return configured;
+    return c->pos.max && c->pos.max < DEFAULT_ROWS ? c->pos.max : DEFAULT_ROWS;
+}
+
+uint32_t generate_max_source(const struct terra_config *c)
+{
+    return c->n_enc ? rows(c, c->max_source) : rows(c, c->max_target);
+}
+
+uint32_t generate_max_target(const struct terra_config *c)
+{
+    return rows(c, c->max_target);
+}
+
+static void emit(const struct generate_sink *sink, struct generate_result *r,
+                 const struct terra_token *t, const char *piece, size_t n)
+{
+    buf_add(&r->text, piece, n);
+    if (sink && sink->token)
+        sink->token(sink->user, t, piece, n);
+}
+
+static bool decode(struct terra_session *s, struct terra_detok *d,
+                   const struct generate_opts *o, const struct generate_sink *sink,
+                   struct generate_result *r, struct err *e)
+{
+    struct terra_token t;
+    while (r->n_tokens < o->max_tokens) {
+        if (!terra_next(s, &o->sampling, &t, e))
+            return false;
+        r->decode_ns += t.ns;
+        if (r->n_tokens == 0)
+            r->first_ns = r->prefill.ns + t.ns;
+        if (t.id == TERRA_EOS) {
+            r->stop = GENERATE_END;
+            return true;
+        }
+        size_t n = 0;
+        const char *piece = d ? terra_detok_add(d, t.id, &n) : "";
+        r->ns[r->n_tokens++] = t.ns;
+        emit(sink, r, &t, piece, n);
+        if (o->enough && o->enough(o->user, buf_str(&r->text), r->text.len, r->n_tokens)) {
+            r->stop = GENERATE_GOAL;
+            return true;
+        }
+    }
+    r->stop = GENERATE_LENGTH;
+    return true;
+}
+
+static bool prefill(struct terra_session *s, const struct terra_config *c,
+                    const struct terra_ids *source, struct err *e)
+{
+    if (c->n_enc)
+        return terra_prefill(s, source->id, source->n, e);
+    return terra_prefill(s, NULL, 0, e) &&
+           (source->n == 0 || terra_feed(s, source->id, source->n, NULL, e));
+}
+
+bool generate(struct terra_session *s, const struct terra_config *c,
+              const struct terra_vocab *vocab, const struct terra_ids *source,
+              const struct generate_opts *o, const struct generate_sink *sink,
+              struct generate_result *out, struct err *e)
+{
+    *out = (struct generate_result){.stop = GENERATE_ERROR};
+    struct err why = {0};
+    uint64_t start = clock_ns();
+    bool ok = prefill(s, c, source, &why);
+    if (ok) {
+        terra_prefill_stats(s, &out->prefill);
+        if (!c->n_enc) /* the fed part of the target counts as reading */
+            out->prefill.ns = clock_ns() - start;
+        if (sink && sink->prefilled)
+            sink->prefilled(sink->user, &out->prefill);
+        struct terra_detok *d = vocab ? terra_detok_open(vocab) : NULL;
+        out->ns = xcalloc(o->max_tokens ? o->max_tokens : 1, sizeof *out->ns);
+        ok = decode(s, d, o, sink, out, &why);
+        size_t n = 0;
+        const char *rest = d ? terra_detok_flush(d, &n) : "";
+        if (n)
+            emit(sink, out, NULL, rest, n);
+        terra_detok_close(d);
+    }
+    if (!ok) {
+        out->stop = why.kind == ERR_CANCELLED ? GENERATE_CANCELLED : GENERATE_ERROR;
+        if (e)
+            *e = why;
+    }
+    return ok;
+}
+
+void generate_result_free(struct generate_result *r)
+{
+    buf_free(&r->text);
+    free(r->ns);
+    r->ns = NULL;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+double generate_percentile_ms(const struct generate_result *r, double p)
+{
+    if (r->n_tokens == 0)
+        return 0;
+    uint64_t *sorted = xmalloc(r->n_tokens * sizeof *sorted);
+    memcpy(sorted, r->ns, r->n_tokens * sizeof *sorted);
+    qsort(sorted, r->n_tokens, sizeof *sorted, by_value);
+    double ms = (double)sorted[(size_t)(p * (r->n_tokens - 1) + 0.5)] / 1e6;
+    free(sorted);
+    return ms;
+}

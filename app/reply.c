@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/reply.h"
+
+#include "app/signals.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+bool reply_source(struct cli *c, const char *text, size_t n, struct reply *r,
+                  struct terra_ids *ids, struct err *e)
+{
+    if (!c->vocab)
+        return err_set(e, ERR_MODEL, "%s: the model has no vocabulary; use --ids",
+                       terra_model_path(c->model));
+    const char *style = config_text(&c->config, CONFIG_STYLE);
+    int32_t word = -1;
+    for (uint32_t i = 0; !*style && i < c->shape->n_control; i++)
+        if (strcmp(c->shape->control[i].name, "continue") == 0)
+            style = "continue";
+    if (*style && !setup_style(c->shape, style, &word, &r->style, e))
+        return false;
+    ids->n = 0;
+    if (word >= 0)
+        terra_ids_add(ids, word);
+    if (n && !terra_encode(c->vocab, text, n, ids, e))
+        return false;
+    if (c->shape->source_eos)
+        terra_ids_add(ids, TERRA_EOS);
+    return true;
+}
+
+bool reply_open(struct cli *c, struct reply *r, struct err *e)
+{
+    r->sampling = setup_sampling(&c->config, c->args);
+    r->max_tokens = setup_max_tokens(&c->config, c->shape);
+    uint32_t max_source = generate_max_source(c->shape);
+    uint32_t max_target = generate_max_target(c->shape);
+    bool decoder_only = c->shape->n_enc == 0;
+    if (!c->shape->max_target && r->max_tokens > max_target)
+        max_target = r->max_tokens;
+    uint32_t room =
+        decoder_only && r->max_tokens < max_source ? max_source - r->max_tokens : max_source;
+    if (r->ids->n > room)
+        return err_set(e, ERR_INPUT,
+                       "the prompt has %zu tokens and the model reads %u at once; 'terra "
+                       "summarize' takes long documents in chunks",
+                       r->ids->n, room);
+    if (r->max_tokens > max_target)
+        r->max_tokens = max_target;
+    if (decoder_only && r->ids->n + r->max_tokens > max_target)
+        r->max_tokens = max_target - (uint32_t)r->ids->n;
+    c->out.ids = c->args->ids;
+    if (!c->session && !cli_session(c, max_source, max_target, e))
+        return false;
+    if (!c->recorder)
+        cli_record(c);
+    return true;
+}
+
+enum store_mode reply_store_mode(const struct cli *c)
+{
+    switch (setup_mode(&c->config)) {
+    case TERRA_MASKED:
+        return STORE_MASKED;
+    case TERRA_OPEN:
+        return STORE_OPEN;
+    case TERRA_SPARSE:
+        break;
+    }
+    return STORE_SPARSE;
+}
+
+enum store_status reply_status(enum generate_stop stop)
+{
+    switch (stop) {
+    case GENERATE_END:
+    case GENERATE_GOAL:
+        return STORE_DONE;
+    case GENERATE_LENGTH:
+        return STORE_LENGTH;
+    case GENERATE_CANCELLED:
+        return STORE_CANCELLED;
+    case GENERATE_ERROR:
+        break;
+    }
+    return STORE_ERROR;
+}
+
+struct writing { /* the sink's view */
+    struct cli *c;
+    uint32_t n;
+};
+
+static void on_prefilled(void *user, const struct terra_prefill_stats *p)
+{
+    struct writing *w = user;
+    cli_progress_end(w->c);
+    recorder_prefilled(w->c->recorder, w->c->load_ns, p->ns);
+}
+
+static void on_token(void *user, const struct terra_token *t, const char *piece, size_t n)
+{
+    struct writing *w = user;
+    recorder_token(w->c->recorder, t, piece, n);
+    headless_token(&w->c->out, 0, w->n, t, piece, n, true);
+    w->n += t != NULL;
+}
+
+void reply_stats(struct cli *c, const struct generate_result *r, uint64_t tokens_in,
+                 uint64_t seed)
+{
+    double read_s = (double)r->prefill.ns / 1e9, write_s = (double)r->decode_ns / 1e9;
+    cli_verbose(
+        c,
+        "read %" PRIu64 " tokens in %.2f s (%.0f/s), first after %.2f s; wrote %u in "
+        "%.2f s (%.1f/s), ms per token p50 %.2f p90 %.2f p99 %.2f; stop: %s; seed %" PRIu64,
+        tokens_in, read_s, read_s > 0 ? (double)tokens_in / read_s : 0.0,
+        (double)r->first_ns / 1e9, r->n_tokens, write_s,
+        write_s > 0 ? r->n_tokens / write_s : 0.0, generate_percentile_ms(r, 0.5),
+        generate_percentile_ms(r, 0.9), generate_percentile_ms(r, 0.99),
+        generate_stop_name[r->stop], seed);
+}
+
+bool reply_run(struct cli *c, struct reply *r, struct err *e)
+{
+    struct headless_start start = {.command = r->command,
+                                   .model = c->shape->name,
+                                   .path = terra_model_path(c->model),
+                                   .mode = store_mode_name[reply_store_mode(c)],
+                                   .style = r->style,
+                                   .kernels = terra_session_kernels(c->session),
+                                   .threads = terra_session_threads(c->session),
+                                   .seed = r->sampling.seed,
+                                   .temperature = (double)r->sampling.temperature,
+                                   .tokens_total = (int64_t)r->ids->n};
+    headless_start(&c->out, &start);
+    struct buf params = {0};
+    cli_params(&r->sampling, r->max_tokens, r->style, &params);
+    struct recorder_run run = {.kind = r->kind,
+                               .mode = reply_store_mode(c),
+                               .prompt = r->prompt,
+                               .n_prompt = r->n_prompt,
+                               .params = buf_str(&params),
+                               .seed = r->sampling.seed,
+                               .n_in = (int64_t)r->ids->n,
+                               .n_read = (int64_t)r->ids->n,
+                               .chunk = -1};
+    recorder_begin(c->recorder, &run);
+    buf_free(&params);
+    struct writing w = {c, 0};
+    struct generate_sink sink = {on_prefilled, on_token, &w};
+    struct generate_opts o = {.sampling = r->sampling, .max_tokens = r->max_tokens};
+    struct err why = {0};
+    bool ok = generate(c->session, c->shape, c->vocab, r->ids, &o, &sink, &r->result, &why);
+    struct generate_result *g = &r->result;
+    recorder_end(c->recorder, reply_status(g->stop), ok ? NULL : why.msg, g->decode_ns);
+    headless_newline(&c->out);
+    struct headless_end end = {.text = buf_str(&g->text),
+                               .n_text = g->text.len,
+                               .stop = generate_stop_name[g->stop],
+                               .tokens_read = (int64_t)r->ids->n,
+                               .tokens_total = (int64_t)r->ids->n,
+                               .tokens_in = (int64_t)r->ids->n,
+                               .tokens_out = g->n_tokens,
+                               .prefill_ns = g->prefill.ns,
+                               .decode_ns = g->decode_ns,
+                               .first_ns = g->first_ns,
+                               .ms_p50 = generate_percentile_ms(g, 0.5),
+                               .ms_p90 = generate_percentile_ms(g, 0.9),
+                               .ms_p99 = generate_percentile_ms(g, 0.99),
+                               .session = recorder_session(c->recorder),
+                               .run = recorder_run_id(c->recorder)};
+    headless_end(&c->out, &end);
+    reply_stats(c, g, r->ids->n, r->sampling.seed);
+    if (!ok && e)
+        *e = why;
+    return ok;
+}
+
+void reply_close(struct cli *c, struct reply *r)
+{
+    (void)c;
+    generate_result_free(&r->result);
+}

@@ -1,0 +1,41 @@
+/* reply.h - one prompt answered on standard output, for `terra run` and `terra chat`.
+ *
+ * Owns:    a reply's result, until reply_close.  The session and recorder it opens are
+ *          the struct cli's.
+ * Errors:  ERR_INPUT when the prompt is longer than the model's context.
+ * Threads: the main one.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef TERRA_APP_REPLY_H
+#define TERRA_APP_REPLY_H
+
+#include "app/cli.h"
+
+struct reply {
+    const char *command; /* for the JSON start line */
+    enum store_kind kind;
+    const char *prompt;
+    size_t n_prompt;
+    const struct terra_ids *ids; /* the source */
+    const char *style;           /* NULL: none */
+    struct terra_sampling sampling;
+    uint32_t max_tokens;
+    struct generate_result result;
+};
+
+/* Control word, text, end symbol.  Without --style, a model that knows "continue" gets it. */
+bool reply_source(struct cli *c, const char *text, size_t n, struct reply *r,
+                  struct terra_ids *ids, struct err *e);
+/* Sampling from the settings; session and recorder, if they are not open yet. */
+bool reply_open(struct cli *c, struct reply *r, struct err *e);
+bool reply_run(struct cli *c, struct reply *r, struct err *e);
+void reply_close(struct cli *c, struct reply *r);
+
+/* "31 tokens in 0.42 s ..." for standard error. */
+void reply_stats(struct cli *c, const struct generate_result *r, uint64_t tokens_in,
+                 uint64_t seed);
+
+enum store_mode reply_store_mode(const struct cli *c);
+enum store_status reply_status(enum generate_stop stop);
+
+#endif
