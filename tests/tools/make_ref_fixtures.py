@@ -29,14 +29,24 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 import terraformer_ref as ref
 from oracle import RefNet
-from synthetic import RefConfig, full_layout, gin_text, random_weights, variants, write_checkpoint
+from synthetic import (
+    RefConfig,
+    full_layout,
+    gin_text,
+    random_rotations,
+    random_weights,
+    variants,
+    write_checkpoint,
+)
 
 from data.convert import trax
 from data.convert.errors import ConvertError
 
 GREEDY_STEPS = 24
 TOLERANCE = 0.0002
-MIN_FF_MARGIN = 5e-5  # below, float32 might choose another unit
+MIN_MARGIN = 5e-5  # below, float32 might choose another unit
+MIN_HASH_MARGIN = 1e-5  # below, another bucket
+LSH_MIN_LENGTH = 16
 MIN_GREEDY_MARGIN = 2e-3  # of the logits' standard deviation
 SEEDS = 40
 
@@ -50,6 +60,12 @@ def cases(c: RefConfig, rs: np.random.RandomState) -> list[tuple[str, list[int],
         return [int(i) for i in rs.randint(2, high, n)]
 
     out = c.out_vocab or c.vocab
+    if c.has_lsh():  # lengths that LSH can cut into chunks
+        return [
+            ("plain", ids(15, c.vocab) + [1], ids(16, out)),
+            ("padded_source", ids(10, c.vocab) + [1] + [0] * 5, ids(6, out) + [0, 1]),
+            ("short_source", ids(3, c.vocab) + [0] * 5, ids(5, out)),
+        ]
     pads_inside = ids(6, out) + [0] + ids(3, out) + [1, 0]
     return [
         ("plain", ids(15, c.vocab) + [1], ids(16, out)),
@@ -81,8 +97,8 @@ def margin(net: RefNet, n_e: int, rows: int) -> float:
     return float(least)
 
 
-def greedy(net: RefNet, source: np.ndarray) -> tuple[list[int], list[float]]:
-    """Cached decoding; the margins are gaps between the two largest logits."""
+def predict_greedy(net: RefNet, source: np.ndarray) -> tuple[list[int], list[float], float]:
+    """Cached decoding: tokens, gaps between the two largest logits, and the last std."""
     decoder, token = ref.Decoder(net, source), 0
     tokens: list[int] = []
     gaps: list[float] = []
@@ -92,7 +108,27 @@ def greedy(net: RefNet, source: np.ndarray) -> tuple[list[int], list[float]]:
         tokens.append(token)
         top = np.sort(logits)
         gaps.append(float(top[-1] - top[-2]))
-    return tokens, gaps
+    return tokens, gaps, float(logits.std())
+
+
+def eval_greedy(net: RefNet, source: np.ndarray) -> tuple[list[int], list[float], float]:
+    """As predict_greedy, by running the whole padded sequence for every token."""
+    tokens: list[int] = []
+    gaps: list[float] = []
+    for k in range(GREEDY_STEPS):
+        logits = net.forward(source, np.array([padded(tokens, k + 1)]))[0, k]
+        tokens.append(int(logits.argmax()))
+        top = np.sort(logits)
+        gaps.append(float(top[-1] - top[-2]))
+    return tokens, gaps, float(logits.std())
+
+
+def padded(target: list[int], rows: int) -> list[int]:
+    """Zeros up to the power of two from 16 that holds so many rows (specification 1.9)."""
+    length = LSH_MIN_LENGTH
+    while length < rows:
+        length *= 2
+    return target + [0] * (length - len(target))
 
 
 def run_case(
@@ -100,14 +136,21 @@ def run_case(
 ) -> dict[str, object]:
     n_e, rows = sum(t != 0 for t in source), max(1, len(target))
     tok_e = np.array([source])
+    fed = padded(target, rows) if c.has_lsh() else target or [0]
     net.records = []
-    logits = net.forward(tok_e, np.array([target or [0]]))[0]
+    net.hash_margins.clear()
+    logits = net.forward(tok_e, np.array([fed]))[0, :rows]
     chosen = choices(c, net, n_e, rows)
     ff_margin = margin(net, n_e, rows)
     net.records = []
-    tokens, gaps = greedy(net, tok_e)
-    ff_margin = min(ff_margin, margin(net, n_e, n_e + rows))
-    if ff_margin < MIN_FF_MARGIN or min(gaps) < MIN_GREEDY_MARGIN * logits.std():
+    tokens, gaps, spread = (eval_greedy if c.has_lsh() else predict_greedy)(net, tok_e)
+    if c.has_lsh():
+        ff_margin = min(ff_margin, margin(net, n_e, GREEDY_STEPS))
+    else:
+        ff_margin = min(ff_margin, margin(net, n_e, n_e + rows))
+    hash_margin = min(net.hash_margins, default=np.inf)
+    near = ff_margin < MIN_MARGIN or hash_margin < MIN_HASH_MARGIN
+    if near or min(gaps) < MIN_GREEDY_MARGIN * spread:
         raise NearTie
     np.save(out / f"{name}.logits.npy", logits.astype(np.float32))
     case: dict[str, object] = {
@@ -118,8 +161,11 @@ def run_case(
         "ff_choice_file": None,
         "greedy": tokens,
         "greedy_margin": [round(g, 5) for g in gaps],
-        "greedy_mode": "predict",
+        "greedy_mode": "eval" if c.has_lsh() else "predict",
     }
+    if c.has_lsh():
+        case["target_padded_to"] = len(fed)
+        case["hash_margin_min"] = round(hash_margin, 6)
     if chosen is not None:
         np.save(out / f"{name}.ff_choice.npy", chosen)
         case["ff_choice_file"] = f"{name}.ff_choice.npy"
@@ -132,7 +178,8 @@ def make(name: str, c: RefConfig, out: Path) -> None:
     golden.mkdir(parents=True, exist_ok=True)
     for seed in range(SEEDS):
         weights = random_weights(c, seed)
-        net = RefNet(c, weights)
+        rotations = random_rotations(c, 2000 + seed)
+        net = RefNet(c, weights, rotations)
         rs = np.random.RandomState(1000 + seed)
         try:
             results = [run_case(c, net, golden, *case) for case in cases(c, rs)]
@@ -147,13 +194,18 @@ def make(name: str, c: RefConfig, out: Path) -> None:
     expect = {
         "format": 1,
         "tolerance": TOLERANCE,
-        "greedy_mode": "predict",
+        "greedy_mode": "eval" if c.has_lsh() else "predict",
         "config": asdict(c),
         "tensors": len(flat),
         "cases": results,
     }
+    if rotations:
+        expect["rotations_file"] = "rotations.npz"
     (golden / "expect.json").write_text(json.dumps(expect, indent=1) + "\n", encoding="utf-8")
     arguments = [str(checkpoint), "--config", str(golden / "config.gin")]
+    if rotations:
+        np.savez(golden / "rotations.npz", **rotations)
+        arguments += ["--rotations", str(golden / "rotations.npz")]
     trax.convert(trax.parse_arguments([*arguments, "-o", str(out / "models" / name)]))
 
 

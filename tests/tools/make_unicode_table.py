@@ -4,6 +4,7 @@
 Subword vocabularies of tensor2tensor split text where Python's unicodedata sees a change
 between letters or numbers (categories L*, N*) and the rest, so the table must come from there.
 """
+
 # SPDX-License-Identifier: MIT
 
 from __future__ import annotations

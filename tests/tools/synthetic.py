@@ -36,6 +36,12 @@ GIN_NAMES = {
     "dense-sharedqk-onekey": "PureLSHSelfAttentionWrapper",
     "multconv-sharedqk": "PureLSHSelfAttentionWrapper",
     "multconv-sharedqk-onekey": "PureLSHSelfAttentionWrapper",
+    "dense-lsh": "PureLSHSelfAttentionWrapper",
+    "multconv-lsh": "PureLSHSelfAttentionWrapper",
+    "multconv-lsh-onekey": "PureLSHSelfAttentionWrapper",
+    "dense-mixed": "PureLSHSelfAttentionWrapper",
+    "multconv-mixed": "PureLSHSelfAttentionWrapper",
+    "self-lsh-onekey": "LSHSelfAttention",
 }
 MIXED_LENGTH = 1000  # std_length of Mixed attention, above every test sequence
 
@@ -52,9 +58,17 @@ class RefConfig(ref.Config):
     axial_shape: tuple[int, ...] = ()
     axial_widths: tuple[int, ...] = ()
     ff_in_words: str = ""  # ff_sparsity as gin text, if not just the block size
+    buckets: tuple[int, ...] = (4, 2)  # of LSH, with chunk and n_hashes of the reference
+    before: int = 1  # LSH chunks
+    after: int = 1  # in the encoder; none in the decoder
+    std_length: int = 30  # of mixed attention
 
     def kinds(self) -> tuple[str, ...]:
         return self.dec_attn_list or (self.dec_attn,)
+
+    def has_lsh(self) -> bool:
+        """Lengths then matter: expectations come from whole, padded sequences."""
+        return any("lsh" in k or "mixed" in k for k in (*self.kinds(), self.enc_attn))
 
     def decoder_kind(self, block: int) -> str:
         return self.kinds()[block % len(self.kinds())]
@@ -167,6 +181,17 @@ def random_weights(c: RefConfig, seed: int) -> dict[str, np.ndarray]:
     return w
 
 
+def random_rotations(c: RefConfig, seed: int) -> dict[str, np.ndarray]:
+    """(h, dh, hashes, sum of buckets / 2) for every layer that may hash."""
+    rs = np.random.RandomState(seed)
+    layers = {f"enc.{i}.attn": c.enc_attn for i in range(c.n_enc)}
+    for i in range(c.n_dec):
+        layers |= {f"dec.{i}.attn{a}": c.decoder_kind(i) for a in range(c.n_dec_attn)}
+    shape = (c.n_heads, c.d_model // c.n_heads, c.n_hashes, sum(c.buckets) // 2)
+    names = [n for n, kind in layers.items() if "lsh" in kind or "mixed" in kind]
+    return {n: rs.randn(*shape).astype(np.float32) for n in names}
+
+
 # ---------------------------------------------------------------- config.gin
 
 
@@ -179,7 +204,7 @@ def _attention_lines(c: RefConfig, scope: str, kind: str) -> list[str]:
         lines.append(f"{n}.kernel_size = {c.kernel}")
     if kind == "lowrank":
         lines.append(f"{n}.lowrank = {c.rank}")
-    if kind.startswith("self"):
+    if GIN_NAMES[kind] == "SelfAttention":
         lines.append(f"{n}.share_qk = {'onekey' in kind}")
         lines.append(f"{n}.chunk_len = None  # full attention")
     if kind in ("multconv", "multconv-onekey"):
@@ -187,14 +212,23 @@ def _attention_lines(c: RefConfig, scope: str, kind: str) -> list[str]:
         lines.append(f"{n}.v_concat_type = '{c.v_concat}'")
         lines.append(f"{n}.output_layer_type = '{c.out_layer}'")
         lines.append(f"{n}.share_qk = {'onekey' in kind}")
-    if "sharedqk" in kind:
+    if GIN_NAMES[kind] == "PureLSHSelfAttentionWrapper":
+        inner = "PureLSHSelfAttention" if "lsh" in kind else "MixedLSHSelfAttention"
         lines.append(f"{n}.weights_format = '{'sparse' if 'multconv' in kind else 'model'}'")
         lines.append(f"{n}.num_weights = {2 if 'onekey' in kind else 3}")
-        lines.append(f"{n}.pure_lsh_implementation = @{scope}MixedLSHSelfAttention")
-        lines.append(f"{scope}MixedLSHSelfAttention.std_length = {MIXED_LENGTH}")
-        lines.append(f"{scope}PureLSHSelfAttention.n_buckets = [4, 2]")
-    if kind.startswith("multconv-sharedqk"):
-        lines.append(f"{n}.sparsity = {c.modules}")
+        lines.append(f"{n}.pure_lsh_implementation = @{scope}{inner}")
+        if kind.startswith("multconv"):
+            lines.append(f"{n}.sparsity = {c.modules}")
+        if "lsh" not in kind:
+            length = c.std_length if "mixed" in kind else MIXED_LENGTH
+            lines.append(f"{scope}MixedLSHSelfAttention.std_length = {length}")
+        n = scope + "PureLSHSelfAttention"
+    if "lsh" in kind or "mixed" in kind or "sharedqk" in kind:
+        lines.append(f"{n}.n_buckets = {list(c.buckets)}")
+        lines.append(f"{n}.n_hashes = {c.n_hashes}")
+        lines.append(f"{n}.chunk_len = {c.chunk}")
+        lines.append(f"{n}.n_chunks_before = {c.before}")
+        lines.append(f"{n}.n_chunks_after = {c.after if scope == 'encoder/' else 0}")
     return lines
 
 
@@ -268,6 +302,7 @@ def variants() -> dict[str, RefConfig]:
     """What tests/golden does not have."""
     base = RefConfig(vocab=60, max_len=96)
     lean = replace(base, n_enc=1, n_dec=2)  # for what only concerns the decoder's attention
+    lsh = replace(base, n_heads=2, n_enc=1, n_dec=2, n_dec_attn=1, chunk=8)
     return {
         "no_sru": replace(base, sru=()),
         "two_srus": replace(base, sru=(2, 6)),
@@ -307,6 +342,11 @@ def variants() -> dict[str, RefConfig]:
             base, enc_attn="dense-sharedqk-onekey", dec_attn="multconv-sharedqk-onekey"
         ),
         "mixed_model": replace(base, enc_attn="dense-sharedqk", dec_attn="dense-sharedqk"),
+        "lsh_list": replace(lsh, enc_attn="dense-lsh", dec_attn="multconv-lsh"),
+        "lsh_dense": replace(lsh, dec_attn="dense-lsh", buckets=(6,), n_hashes=1, before=2),
+        "lsh_one_key": replace(lsh, dec_attn="multconv-lsh-onekey", buckets=(2, 4, 2)),
+        "lsh_self": replace(lsh, enc_attn="self-lsh-onekey", dec_attn="self-lsh-onekey", after=0),
+        "mixed_long": replace(lsh, enc_attn="dense-mixed", dec_attn="multconv-mixed"),
         "attention_list": replace(
             base, n_dec=4, dec_attn_list=("multconv", "dense", "self", "multconv-sharedqk")
         ),
