@@ -116,8 +116,9 @@ static bool read_list(const struct reader *r, const char *at, const struct field
         return bad(r, at, f->key, item, wanted);
     }
     *n = 0;
-    const cJSON *v;
-    cJSON_ArrayForEach(v, item) if (!read_whole(r, at, v, f, &out[(*n)++])) return false;
+    for (const cJSON *v = item->child; v; v = v->next)
+        if (!read_whole(r, at, v, f, &out[(*n)++]))
+            return false;
     return true;
 }
 
@@ -127,9 +128,7 @@ static bool read_object(const struct reader *r, const char *at, const cJSON *obj
 {
     assert(n_fields <= 32);
     *seen = 0;
-    const cJSON *item;
-    cJSON_ArrayForEach(item, object)
-    {
+    for (const cJSON *item = object->child; item; item = item->next) {
         size_t i = 0;
         while (i < n_fields && strcmp(item->string, fields[i].key) != 0)
             i++;
@@ -372,9 +371,7 @@ static bool read_decoder_attention(const struct reader *r, const char *at, const
     int n = cJSON_GetArraySize(item);
     if (n < 1 || n > TERRA_MAX_ATT)
         return bad(r, at, f->key, item, "one object, or a list of 1 to 8");
-    const cJSON *entry;
-    cJSON_ArrayForEach(entry, item)
-    {
+    for (const cJSON *entry = item->child; entry; entry = entry->next) {
         char path[48];
         snprintf(path, sizeof path, "%s[%" PRIu32 "]", f->key, c->n_dec_att_types);
         if (!read_attention_as(r, path, entry, true, &c->dec_att[c->n_dec_att_types++]))
@@ -505,9 +502,7 @@ static bool read_control(const struct reader *r, const char *at, const cJSON *it
     struct terra_config *c = out;
     if (!cJSON_IsObject(item))
         return bad(r, at, f->key, item, "an object");
-    const cJSON *word;
-    cJSON_ArrayForEach(word, item)
-    {
+    for (const cJSON *word = item->child; word; word = word->next) {
         struct field id = {word->string, read_whole, 0, 2, MAX_SIZE, NULL};
         uint32_t v;
         if (c->n_control == TERRA_MAX_CTL)

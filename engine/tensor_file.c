@@ -72,9 +72,7 @@ static bool parse_shape(const cJSON *item, struct tensor *t, struct err *e)
     if (!cJSON_IsArray(item))
         return err_set(e, ERR_MODEL, "tensor %s: no shape", t->name);
     t->rows = t->cols = 1;
-    const cJSON *axis;
-    cJSON_ArrayForEach(axis, item)
-    {
+    for (const cJSON *axis = item->child; axis; axis = axis->next) {
         char show[48];
         if (t->rank == TENSOR_MAX_RANK)
             return err_set(e, ERR_MODEL, "tensor %s: more than %d axes", t->name,
@@ -122,11 +120,10 @@ static bool parse_range(const cJSON *item, uint64_t data_at, uint64_t file_size,
 static bool parse_tensor(const cJSON *entry, uint64_t data_at, uint64_t file_size,
                          struct tensor *t, struct err *e)
 {
-    const cJSON *dtype = NULL, *shape = NULL, *range = NULL, *item;
+    const cJSON *dtype = NULL, *shape = NULL, *range = NULL;
     if (!cJSON_IsObject(entry))
         return err_set(e, ERR_MODEL, "tensor %s: not an object", t->name);
-    cJSON_ArrayForEach(item, entry)
-    {
+    for (const cJSON *item = entry->child; item; item = item->next) {
         const cJSON **slot = strcmp(item->string, "dtype") == 0          ? &dtype
                              : strcmp(item->string, "shape") == 0        ? &shape
                              : strcmp(item->string, "data_offsets") == 0 ? &range
@@ -189,15 +186,12 @@ static bool parse_entries(const cJSON *root, struct tensor_file *f, struct err *
 {
     if (!cJSON_IsObject(root))
         return err_set(e, ERR_MODEL, "the header is not a JSON object");
-    size_t n = 0;
-    const cJSON *entry;
-    cJSON_ArrayForEach(entry, root) n++;
+    size_t n = (size_t)cJSON_GetArraySize(root);
     if (n > MAX_TENSORS)
         return err_set(e, ERR_MODEL, "%zu tensors, more than %d", n, MAX_TENSORS);
     f->tensor = xcalloc(n, sizeof *f->tensor);
     f->by_name = xcalloc(n, sizeof *f->by_name);
-    cJSON_ArrayForEach(entry, root)
-    {
+    for (const cJSON *entry = root->child; entry; entry = entry->next) {
         if (strcmp(entry->string, "__metadata__") == 0)
             continue;
         if (!entry->string[0] || strlen(entry->string) > MAX_NAME)
