@@ -32,7 +32,7 @@ struct document {
     size_t n;
     char *name;         /* last part of the path; "-" for standard input */
     uint64_t bytes;     /* as read */
-    uint64_t fixes;     /* bytes that became U+FFFD */
+    uint64_t fixes;     /* U+FFFD written for malformed bytes and NULs */
     uint64_t line_ends; /* CRLF and CR that became LF */
     bool bom;           /* a byte order mark was dropped */
     uint8_t sha256[32]; /* of the bytes as read */

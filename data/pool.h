@@ -24,6 +24,9 @@ void *pool_get(struct pool *p, size_t n, size_t size);
 /* A copy with a NUL behind it; never NULL. */
 char *pool_copy(struct pool *p, const void *data, size_t n);
 char *pool_str(struct pool *p, const char *s); /* NULL stays NULL */
-void pool_free(struct pool *p);                /* p is empty afterwards, and usable */
+/* Room for one more behind n elements: the list itself, or a copy twice as large (the old
+ * one stays in the pool).  Start with NULL and cap 0. */
+void *pool_grow(struct pool *p, void *list, size_t n, size_t *cap, size_t size);
+void pool_free(struct pool *p); /* p is empty afterwards, and usable */
 
 #endif

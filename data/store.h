@@ -57,7 +57,7 @@ struct store_report {
     char backup[512];             /* copy made before migrating; "" if none */
     uint32_t interrupted;         /* runs that a dead process left unfinished */
     uint32_t purged;              /* deleted sessions that are gone now */
-    char note[256];               /* one line worth showing, or "" */
+    char note[320];               /* one line worth showing, or "" */
 };
 
 /* Creates folders (0700) and the file (0600), migrates, finds interrupted runs, purges.

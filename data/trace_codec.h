@@ -45,7 +45,8 @@ bool trace_peek(const void *blob, size_t n, struct trace_shape *shape, struct er
 bool trace_decode(enum trace_codec codec, const void *blob, size_t n, uint16_t *value,
                   struct err *e);
 
-/* Margins are kept in 64 steps of a quarter octave, 2^-10 to 2^5.5; 0 is "none". */
+/* Margins are kept in 64 steps: 0 is below 2^-10, then quarter octaves up to 2^5.5;
+ * trace_margin_value gives the middle of a step. */
 #define TRACE_MARGIN_LEVELS 64
 uint16_t trace_margin_level(float margin);
 float trace_margin_value(uint16_t level);

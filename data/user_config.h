@@ -98,6 +98,7 @@ struct user_config {
     size_t n_bindings;
     const char **problem; /* lines for a banner and for doctor */
     size_t n_problems;
+    const char *named_file; /* $TERRA_CONFIG, or NULL */
     struct pool pool;
 };
 

@@ -1,0 +1,661 @@
+/* Opening, closing and what is not a run: settings, models, documents, sessions.
+ * SPDX-License-Identifier: MIT */
+#include "data/store_impl.h"
+
+#include "data/user_config.h"
+#include "engine/base/buf.h"
+#include "engine/base/clock.h"
+#include "engine/base/utf8.h"
+#include "engine/base/xalloc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BUSY_MS     5000
+#define WAL_KEPT    (4 << 20) /* bytes of -wal that stay after a checkpoint */
+#define PREVIEW_MAX 200
+
+/* ---- opening ------------------------------------------------------------------------- */
+
+static bool file_trouble(struct store *s, int os_error, struct err *e)
+{
+    enum store_trouble t = os_error == EACCES || os_error == EPERM || os_error == EROFS
+                               ? STORE_READONLY
+                           : os_error == ENOSPC || os_error == EDQUOT ? STORE_FULL
+                                                                      : STORE_CANTOPEN;
+    return store_fail_as(s, t, e, "%s", strerror(os_error));
+}
+
+/* The file exists afterwards, with the rights that SQLite copies to -wal and -shm. */
+static bool prepare_file(struct store *s, struct store_report *rep, struct err *e)
+{
+    struct stat st;
+    if (stat(s->path, &st) == 0)
+        return S_ISDIR(st.st_mode) ? file_trouble(s, EISDIR, e) : true;
+    if (errno != ENOENT || s->opts.read_only)
+        return file_trouble(s, errno, e);
+    const char *slash = strrchr(s->path, '/');
+    if (slash && slash > s->path) {
+        char *dir = xstrndup(s->path, (size_t)(slash - s->path));
+        bool ok = user_config_make_dir(dir, NULL);
+        free(dir);
+        if (!ok)
+            return file_trouble(s, errno, e);
+    }
+    int fd = open(s->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno != EEXIST)
+        return file_trouble(s, errno, e);
+    if (fd >= 0)
+        close(fd); /* nobody here has it open yet: closing drops no locks of ours */
+    rep->created = fd >= 0;
+    return true;
+}
+
+static void disconnect(struct store *s)
+{
+    store_finalize(s);
+    sqlite3_close(s->db);
+    s->db = NULL;
+}
+
+/* A URI that tells SQLite that nobody else writes, with the path escaped. */
+static char *immutable_uri(const char *path)
+{
+    struct buf b = {0};
+    buf_add_str(&b, "file:");
+    for (; *path; path++) {
+        if (strchr("%?#", *path))
+            buf_printf(&b, "%%%02X", (unsigned char)*path);
+        else
+            buf_add_byte(&b, *path);
+    }
+    buf_add_str(&b, "?immutable=1");
+    return buf_take(&b);
+}
+
+static bool connect_with(struct store *s, const char *name, int flags, struct err *e)
+{
+    disconnect(s);
+    if (sqlite3_open_v2(name, &s->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                        NULL) != SQLITE_OK)
+        return store_fail(s, e);
+    /* Before any statement: even the first read may meet another process's lock. */
+    sqlite3_busy_timeout(s->db, s->opts.busy_ms ? (int)s->opts.busy_ms : BUSY_MS);
+    sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    int64_t tables; /* opening alone reads nothing */
+    return store_pragma_int(s, "SELECT count(*) FROM sqlite_schema", &tables, e);
+}
+
+static bool connect(struct store *s, bool read_only, struct err *e)
+{
+    if (!read_only)
+        return connect_with(s, s->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, e);
+    if (connect_with(s, s->path, SQLITE_OPEN_READONLY, e))
+        return true;
+    /* WAL wants to write its index even for reading; on a read-only disk nobody else
+     * writes either, and without a -wal nothing is missing. */
+    struct buf wal = {0};
+    buf_printf(&wal, "%s-wal", s->path);
+    bool no_wal = access(buf_str(&wal), F_OK) != 0;
+    buf_free(&wal);
+    if ((s->trouble != STORE_CANTOPEN && s->trouble != STORE_READONLY) || !no_wal)
+        return false;
+    char *uri = immutable_uri(s->path);
+    bool ok = connect_with(s, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, e);
+    free(uri);
+    return ok;
+}
+
+/* Ours, new, newer or somebody else's. */
+static bool identify(struct store *s, int64_t *version, struct err *e)
+{
+    int64_t app, tables;
+    if (!store_pragma_int(s, "PRAGMA application_id", &app, e) ||
+        !store_pragma_int(s, "PRAGMA user_version", version, e) ||
+        !store_pragma_int(s, "SELECT count(*) FROM sqlite_schema", &tables, e))
+        return false;
+    if (app == STORE_APPLICATION_ID || (app == 0 && *version == 0 && tables == 0))
+        return true;
+    return store_fail_as(s, STORE_FOREIGN, e, "an SQLite file of another program; not touched");
+}
+
+static void note(struct store_report *rep, const char *path, const char *text)
+{
+    snprintf(rep->note, sizeof rep->note, "%.180s: %.120s", path, text);
+}
+
+static bool use_journal(struct store *s, struct store_report *rep, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    char limit[64];
+    snprintf(limit, sizeof limit, "PRAGMA journal_size_limit = %d", WAL_KEPT);
+    int rc = sqlite3_prepare_v2(s->db, "PRAGMA journal_mode = WAL", -1, &st, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    s->wal = rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(st, 0), "wal") == 0;
+    bool failed = rc != SQLITE_ROW && (store_fail(s, e), true);
+    sqlite3_finalize(st);
+    if (failed)
+        return false;
+    if (!s->wal && !s->in_memory) {
+        note(rep, s->path, "no write-ahead log here (network disk?); using a slower journal");
+        return store_exec(s, "PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = FULL", e);
+    }
+    return store_exec(s, "PRAGMA synchronous = NORMAL", e) && store_exec(s, limit, e);
+}
+
+static bool purge(struct store *s, struct store_report *rep, struct err *e)
+{
+    int64_t n = 0;
+    if (!store_pragma_int(s, "SELECT count(*) FROM session WHERE deleted_ms IS NOT NULL", &n,
+                          e))
+        return false;
+    if (n == 0)
+        return true; /* the usual start takes no write lock */
+    if (!store_begin(s, e))
+        return false;
+    sqlite3_stmt *fts = store_stmt(s, STMT_PURGE_FTS, e);
+    bool ok = fts && store_done(s, fts, e);
+    sqlite3_stmt *sessions = ok ? store_stmt(s, STMT_PURGE_SESSIONS, e) : NULL;
+    ok = sessions && store_done(s, sessions, e);
+    n = sqlite3_changes64(s->db);
+    sqlite3_stmt *sweep = ok ? store_stmt(s, STMT_DOCUMENT_SWEEP, e) : NULL;
+    ok = store_end(s, sweep && store_done(s, sweep, e), e);
+    rep->purged = ok ? (uint32_t)n : 0;
+    return ok;
+}
+
+/* A newer file may hold what this program does not know: it only reads. */
+static bool open_newer(struct store *s, int64_t version, struct store_report *rep,
+                       struct err *e)
+{
+    char text[120];
+    snprintf(text, sizeof text,
+             "written by a newer terra (schema %d, this one knows %d): reading only",
+             (int)version, s->step[s->n_steps - 1].to);
+    note(rep, s->path, text);
+    s->read_only = true;
+    rep->schema_found = rep->schema_now = (int)version;
+    rep->trouble = STORE_NEWER;
+    return connect(s, true, e);
+}
+
+static bool open_file(struct store *s, struct store_report *rep, struct err *e)
+{
+    int64_t version;
+    s->read_only = s->opts.read_only;
+    if ((!s->in_memory && !prepare_file(s, rep, e)) || !connect(s, s->read_only, e) ||
+        !identify(s, &version, e))
+        return false;
+    if (version > s->step[s->n_steps - 1].to)
+        return open_newer(s, version, rep, e);
+    struct stat st;
+    if (!s->in_memory && stat(s->path, &st) == 0) {
+        s->dev = st.st_dev;
+        s->ino = st.st_ino;
+    }
+    if (!s->read_only && sqlite3_db_readonly(s->db, "main") == 1) {
+        s->read_only = true;
+        note(rep, s->path, "may not be written: nothing will be saved");
+    }
+    if (s->read_only) {
+        rep->schema_found = rep->schema_now = (int)version;
+        return version == s->step[s->n_steps - 1].to ||
+               store_fail_as(s, STORE_READONLY, e,
+                             "has the older schema %d and may not be written", (int)version);
+    }
+    /* Space that pruning frees goes back to the disk; only a file without tables can
+     * still choose that, and not after its change to WAL. */
+    if (version == 0 && !store_exec(s, "PRAGMA auto_vacuum = INCREMENTAL", e))
+        return false;
+    if (!use_journal(s, rep, e) || !store_exec(s, "PRAGMA foreign_keys = ON", e) ||
+        !store_migrate(s, rep, e))
+        return false;
+    if (!store_recover(s, rep, e) && s->trouble != STORE_BUSY)
+        return false;
+    if (!s->opts.keep_deleted && !purge(s, rep, e) && s->trouble != STORE_BUSY)
+        return false;
+    s->trouble = STORE_FINE; /* a busy moment: the next start will do it */
+    return true;
+}
+
+static bool open_and_report(struct store *s, struct store_report *rep, struct err *e)
+{
+    struct store_report unused;
+    if (!rep)
+        rep = &unused;
+    *rep = (struct store_report){0};
+    bool ok = open_file(s, rep, e);
+    rep->read_only = s->read_only;
+    rep->wal = s->wal;
+    if (!ok) {
+        rep->trouble = s->trouble;
+        disconnect(s);
+    }
+    return ok;
+}
+
+struct store *store_open_with(const struct store_opts *o, const struct migration *step,
+                              size_t n_steps, struct store_report *rep, struct err *e)
+{
+    struct store *s = xcalloc(1, sizeof *s);
+    s->path = xstrdup(o->path);
+    s->opts = *o;
+    s->opts.path = s->path;
+    s->step = step;
+    s->n_steps = n_steps;
+    s->in_memory = strcmp(s->path, ":memory:") == 0;
+    if (open_and_report(s, rep, e))
+        return s;
+    store_close(s);
+    return NULL;
+}
+
+struct store *store_open(const struct store_opts *o, struct store_report *rep, struct err *e)
+{
+    return store_open_with(o, store_migrations, store_n_migrations, rep, e);
+}
+
+void store_close(struct store *s)
+{
+    if (!s)
+        return;
+    disconnect(s);
+    free(s->path);
+    free(s);
+}
+
+bool store_reopen(struct store *s, struct store_report *rep, struct err *e)
+{
+    if (s->db) {
+        /* If the file is gone, its name may already be another process's file: do not
+         * remove that one's -wal. */
+        int keep = 1;
+        sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
+        sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    }
+    disconnect(s);
+    return open_and_report(s, rep, e);
+}
+
+enum store_trouble store_trouble(const struct store *s)
+{
+    return s->trouble;
+}
+
+const char *store_path(const struct store *s)
+{
+    return s->path;
+}
+
+bool store_is_read_only(const struct store *s)
+{
+    return s->read_only;
+}
+
+bool store_set_aside(const char *path, char *moved_to, struct err *e)
+{
+    char date[32];
+    time_t now = time(NULL);
+    struct tm tm;
+    localtime_r(&now, &tm);
+    strftime(date, sizeof date, "%Y%m%d-%H%M%S", &tm);
+    static const char *const part[] = {"", "-wal", "-shm"};
+    for (int i = 0; i < 3; i++) {
+        struct buf from = {0}, to = {0};
+        buf_printf(&from, "%s%s", path, part[i]);
+        buf_printf(&to, "%s.corrupt-%s%s", path, date, part[i]);
+        bool ok = rename(buf_str(&from), buf_str(&to)) == 0 || (i > 0 && errno == ENOENT);
+        if (i == 0)
+            snprintf(moved_to, 512, "%s", buf_str(&to));
+        buf_free(&from);
+        buf_free(&to);
+        if (!ok)
+            return err_set(e, ERR_STORE, "%s: cannot be renamed: %s", path, strerror(errno));
+    }
+    return true;
+}
+
+/* ---- settings, models, documents ----------------------------------------------------------
+ */
+
+bool store_log_on(struct store *s)
+{
+    sqlite3_stmt *st = store_stmt(s, STMT_SETTING_GET, NULL);
+    if (!st)
+        return true;
+    bind_text(st, 1, "log");
+    bool on = true;
+    if (store_row(s, st, NULL) == 1) {
+        on = strcmp((const char *)sqlite3_column_text(st, 0), "off") != 0;
+        sqlite3_reset(st);
+    }
+    return on;
+}
+
+bool store_log_set(struct store *s, bool on, struct err *e)
+{
+    if (!store_begin(s, e))
+        return false;
+    sqlite3_stmt *st = store_stmt(s, STMT_SETTING_PUT, e);
+    if (st) {
+        bind_text(st, 1, "log");
+        bind_text(st, 2, on ? "on" : "off");
+    }
+    return store_end(s, st && store_done(s, st, e), e);
+}
+
+bool store_model_put(struct store *s, const struct store_model *m, int64_t *id, struct err *e)
+{
+    if (!store_begin(s, e))
+        return false;
+    sqlite3_stmt *st = store_stmt(s, STMT_MODEL_PUT, e);
+    if (st) {
+        bind_blob(st, 1, m->header_sha256, 32);
+        bind_int(st, 2, (int64_t)m->bytes);
+        bind_text(st, 3, m->path ? m->path : "");
+        bind_text(st, 4, m->config ? m->config : "{}");
+    }
+    return store_end(s, st && store_one_int(s, st, id, "model not written", e), e);
+}
+
+bool store_model_get(struct store *s, int64_t id, struct pool *p, struct store_model *out,
+                     struct err *e)
+{
+    *out = (struct store_model){0};
+    sqlite3_stmt *st = store_stmt(s, STMT_MODEL_GET, e);
+    if (!st)
+        return false;
+    bind_int(st, 1, id);
+    int got = store_row(s, st, e);
+    if (got <= 0)
+        return got < 0 ? false : err_set(e, ERR_CHECK, "no model %lld", (long long)id);
+    out->id = id;
+    if (sqlite3_column_bytes(st, 1) == 32)
+        memcpy(out->header_sha256, sqlite3_column_blob(st, 1), 32);
+    out->bytes = (uint64_t)sqlite3_column_int64(st, 2);
+    out->path = column_text(st, 3, p);
+    out->config = column_text(st, 4, p);
+    sqlite3_reset(st);
+    return true;
+}
+
+bool store_document_put(struct store *s, const struct store_document *d, int64_t *id,
+                        struct err *e)
+{
+    if (!store_begin(s, e))
+        return false;
+    sqlite3_stmt *st = store_stmt(s, STMT_DOCUMENT_PUT, e);
+    if (st) {
+        bind_blob(st, 1, d->sha256, 32);
+        bind_text(st, 2, d->name);
+        bind_int(st, 3, (int64_t)d->bytes);
+        bind_count(st, 4, d->n_tok);
+        bind_int(st, 5, (int64_t)d->fixes);
+        if (d->body)
+            bind_blob(st, 6, d->body, d->n_body);
+    }
+    return store_end(s, st && store_one_int(s, st, id, "document not written", e), e);
+}
+
+bool store_document_get(struct store *s, int64_t id, bool with_body, struct pool *p,
+                        struct store_document *out, struct err *e)
+{
+    *out = (struct store_document){.n_tok = -1};
+    sqlite3_stmt *st = store_stmt(s, STMT_DOCUMENT_GET, e);
+    if (!st)
+        return false;
+    bind_int(st, 1, id);
+    bind_int(st, 2, with_body);
+    int got = store_row(s, st, e);
+    if (got <= 0)
+        return got < 0 ? false : err_set(e, ERR_CHECK, "no document %lld", (long long)id);
+    out->id = id;
+    if (sqlite3_column_bytes(st, 1) == 32)
+        memcpy(out->sha256, sqlite3_column_blob(st, 1), 32);
+    out->name = column_text(st, 2, p);
+    out->bytes = (uint64_t)sqlite3_column_int64(st, 3);
+    if (sqlite3_column_type(st, 4) != SQLITE_NULL)
+        out->n_tok = sqlite3_column_int64(st, 4);
+    out->fixes = (uint64_t)sqlite3_column_int64(st, 5);
+    out->body = column_blob(st, 6, p, &out->n_body);
+    sqlite3_reset(st);
+    return true;
+}
+
+/* ---- sessions
+ * ----------------------------------------------------------------------------------- */
+
+bool store_session_new(struct store *s, const char *title, int64_t *id, struct err *e)
+{
+    uint64_t random;
+    char uid[17];
+    sqlite3_randomness(sizeof random, &random);
+    snprintf(uid, sizeof uid, "%016llx", (unsigned long long)random);
+    if (!store_begin(s, e))
+        return false;
+    sqlite3_stmt *st = store_stmt(s, STMT_SESSION_NEW, e);
+    if (st) {
+        bind_text(st, 1, uid);
+        bind_text(st, 2, title);
+        bind_int(st, 3, clock_wall_ms());
+    }
+    return store_end(s, st && store_one_int(s, st, id, "session not written", e), e);
+}
+
+/* Start of a text as one line: white space runs become one space. */
+static const char *one_line(const char *s, size_t n, struct pool *p)
+{
+    struct buf b = {0};
+    for (size_t i = 0; i < n && b.len < PREVIEW_MAX; i++) {
+        if ((unsigned char)s[i] > ' ')
+            buf_add_byte(&b, s[i]);
+        else if (b.len && b.data[b.len - 1] != ' ')
+            buf_add_byte(&b, ' ');
+    }
+    n = utf8_complete(buf_str(&b), b.len);
+    while (n && b.data[n - 1] == ' ')
+        n--;
+    const char *line = pool_copy(p, buf_str(&b), n);
+    buf_free(&b);
+    return line;
+}
+
+static struct store_session read_session(sqlite3_stmt *st, struct pool *p)
+{
+    struct store_session o = {.id = sqlite3_column_int64(st, 0),
+                              .uid = column_text(st, 1, p),
+                              .title = column_text(st, 2, p),
+                              .created_ms = sqlite3_column_int64(st, 3),
+                              .updated_ms = sqlite3_column_int64(st, 4),
+                              .deleted_ms = sqlite3_column_int64(st, 5),
+                              .n_runs = (uint32_t)sqlite3_column_int64(st, 6),
+                              .n_tok = (uint64_t)sqlite3_column_int64(st, 7),
+                              .tok_per_s = sqlite3_column_double(st, 8),
+                              .document = column_text(st, 9, p),
+                              .interrupted = sqlite3_column_int(st, 10)};
+    o.titled = o.title != NULL;
+    if (!o.titled) {
+        const char *prompt = sqlite3_column_blob(st, 11);
+        o.title = one_line(prompt, (size_t)sqlite3_column_bytes(st, 11), p);
+    }
+    const char *text = sqlite3_column_blob(st, 12);
+    o.snippet = one_line(text, (size_t)sqlite3_column_bytes(st, 12), p);
+    return o;
+}
+
+bool store_session_get(struct store *s, int64_t id, struct pool *p, struct store_session *out,
+                       struct err *e)
+{
+    sqlite3_stmt *st = store_stmt(s, STMT_SESSION_GET, e);
+    if (!st)
+        return false;
+    bind_int(st, 1, id);
+    int got = store_row(s, st, e);
+    if (got <= 0)
+        return got < 0 ? false : err_set(e, ERR_CHECK, "no session %lld", (long long)id);
+    *out = read_session(st, p);
+    sqlite3_reset(st);
+    return true;
+}
+
+bool store_session_last(struct store *s, int64_t *id, struct err *e)
+{
+    sqlite3_stmt *st = store_stmt(s, STMT_SESSION_LAST, e);
+    return st && store_one_int(s, st, id, "no session is stored yet", e);
+}
+
+bool store_session_rename(struct store *s, int64_t id, const char *title, struct err *e)
+{
+    if (!store_begin(s, e))
+        return false;
+    sqlite3_stmt *st = store_stmt(s, STMT_SESSION_RENAME, e);
+    if (st) {
+        bind_int(st, 1, id);
+        bind_text(st, 2, title && *title ? title : NULL);
+    }
+    return store_end(s, st && store_one_int(s, st, NULL, "no such session", e), e);
+}
+
+static bool set_deleted(struct store *s, int64_t id, bool deleted, struct err *e)
+{
+    if (!store_begin(s, e))
+        return false;
+    sqlite3_stmt *st = store_stmt(s, STMT_SESSION_DELETED, e);
+    if (st) {
+        bind_int(st, 1, id);
+        bind_id(st, 2, deleted ? clock_wall_ms() : 0);
+    }
+    return store_end(s, st && store_one_int(s, st, NULL, "no such session", e), e);
+}
+
+bool store_session_delete(struct store *s, int64_t id, struct err *e)
+{
+    return set_deleted(s, id, true, e);
+}
+
+bool store_session_undelete(struct store *s, int64_t id, struct err *e)
+{
+    return set_deleted(s, id, false, e);
+}
+
+/* ---- lists and search
+ * ------------------------------------------------------------------------------ */
+
+/* Words as an FTS5 query: each quoted, so that nothing in them is an operator; all must
+ * occur; the last one may go on unless a space ends it.  False if there is no word. */
+static bool fts_query(const char *words, struct buf *out)
+{
+    const char *space = " \t\r\n";
+    buf_clear(out);
+    for (const char *w = words + strspn(words, space); *w;) {
+        size_t n = strcspn(w, space);
+        bool has_letter = false;
+        for (size_t i = 0; i < n; i++)
+            has_letter |= (w[i] >= '0' && w[i] <= '9') ||
+                          ((w[i] | 32) >= 'a' && (w[i] | 32) <= 'z') ||
+                          (unsigned char)w[i] >= 0x80;
+        if (has_letter) {
+            buf_add_str(out, out->len ? " \"" : "\"");
+            for (size_t i = 0; i < n; i++) {
+                if (w[i] == '"')
+                    buf_add_byte(out, '"');
+                buf_add_byte(out, w[i]);
+            }
+            buf_add_byte(out, '"');
+            if (!w[n])
+                buf_add_byte(out, '*');
+        }
+        w += n + strspn(w + n, space);
+    }
+    return out->len > 0;
+}
+
+static bool count_sessions(struct store *s, const struct store_list_opts *o, const char *query,
+                           size_t *n_all, struct err *e)
+{
+    sqlite3_stmt *st = store_stmt(s, query ? STMT_SESSION_SEARCH_COUNT : STMT_SESSION_COUNT, e);
+    if (!st)
+        return false;
+    int64_t n = 0;
+    bind_int(st, 1, o->deleted);
+    if (query)
+        bind_text(st, 2, query);
+    if (!store_one_int(s, st, &n, "", e))
+        return false;
+    *n_all = (size_t)n;
+    return true;
+}
+
+bool store_session_list(struct store *s, const struct store_list_opts *o, struct pool *p,
+                        struct store_session **out, size_t *n, size_t *n_all, struct err *e)
+{
+    struct buf query = {0};
+    bool search = o->search && o->search[strspn(o->search, " \t\r\n")];
+    size_t cap = 0;
+    *out = NULL;
+    *n = 0;
+    if (n_all)
+        *n_all = 0;
+    if (search && !fts_query(o->search, &query))
+        return true; /* nothing but punctuation: nothing matches */
+    bool ok = false;
+    if (!n_all || count_sessions(s, o, search ? buf_str(&query) : NULL, n_all, e)) {
+        sqlite3_stmt *st = store_stmt(s, search ? STMT_SESSION_SEARCH : STMT_SESSION_LIST, e);
+        int got = -1;
+        if (st) {
+            bind_int(st, 1, o->deleted);
+            if (!search)
+                bind_int(st, 2, o->sort);
+            bind_int(st, 3, o->limit ? (int64_t)o->limit : -1);
+            bind_int(st, 4, o->offset);
+            if (search)
+                bind_text(st, 5, buf_str(&query));
+            while ((got = store_row(s, st, e)) == 1) {
+                *out = pool_grow(p, *out, *n, &cap, sizeof **out);
+                (*out)[(*n)++] = read_session(st, p);
+            }
+        }
+        ok = got == 0;
+    }
+    buf_free(&query);
+    return ok;
+}
+
+bool store_search(struct store *s, const char *words, uint32_t limit, struct pool *p,
+                  struct store_hit **out, size_t *n, struct err *e)
+{
+    struct buf query = {0};
+    size_t cap = 0;
+    *out = NULL;
+    *n = 0;
+    if (!fts_query(words, &query))
+        return true;
+    sqlite3_stmt *st = store_stmt(s, STMT_SEARCH, e);
+    int got = -1;
+    if (st) {
+        bind_text(st, 1, buf_str(&query));
+        bind_int(st, 2, limit ? (int64_t)limit : -1);
+        while ((got = store_row(s, st, e)) == 1) {
+            *out = pool_grow(p, *out, *n, &cap, sizeof **out);
+            struct store_hit *h = &(*out)[(*n)++];
+            h->session = sqlite3_column_int64(st, 0);
+            h->run = sqlite3_column_int64(st, 1);
+            h->title = column_text(st, 2, p);
+            if (!h->title)
+                h->title = "";
+            h->in_prompt = sqlite3_column_int(st, 6);
+            h->snippet = column_text(st, h->in_prompt ? 3 : 4, p);
+            h->start_ms = sqlite3_column_int64(st, 5);
+        }
+    }
+    buf_free(&query);
+    return got == 0;
+}

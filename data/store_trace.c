@@ -1,0 +1,364 @@
+/* Controller choices: chunks in, rows and counts out.
+ * SPDX-License-Identifier: MIT */
+#include "data/store_impl.h"
+
+#include "engine/base/buf.h"
+#include "engine/base/xalloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum plane { UNIT, ALIVE, MARGIN, PLANES };
+static const char *const plane_name[PLANES] = {"unit", "alive", "margin"};
+static const char *const stage_name[2] = {"enc", "dec"};
+
+/* A chunk as its row has it; data lives until the statement's next step. */
+struct chunk {
+    uint32_t pos, n;
+    int codec;
+    uint32_t crc;
+    const void *data;
+    size_t bytes;
+};
+
+static struct chunk read_chunk(sqlite3_stmt *st, int first)
+{
+    return (struct chunk){.pos = (uint32_t)sqlite3_column_int64(st, first),
+                          .n = (uint32_t)sqlite3_column_int64(st, first + 1),
+                          .codec = sqlite3_column_int(st, first + 2),
+                          .crc = (uint32_t)sqlite3_column_int64(st, first + 3),
+                          .data = sqlite3_column_blob(st, first + 4),
+                          .bytes = (size_t)sqlite3_column_bytes(st, first + 4)};
+}
+
+/* True if checksum, header and row agree. */
+static bool chunk_shape(const struct chunk *c, struct trace_shape *shape)
+{
+    return trace_crc32(c->data, c->bytes) == c->crc &&
+           trace_peek(c->data, c->bytes, shape, NULL) && shape->rows == c->n;
+}
+
+/* ---- writing ----------------------------------------------------------------------------- */
+
+/* The plane as codec values. */
+static void plane_values(const struct store_trace *t, enum plane plane, size_t n, uint16_t *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (plane == UNIT || t->unit[i] == TRACE_NONE)
+            out[i] = t->unit[i];
+        else
+            out[i] = plane == ALIVE ? (uint16_t)(t->alive[i] != 0)
+                                    : trace_margin_level(t->margin[i]);
+    }
+}
+
+/* Rows of a short chunk that ends where `pos` begins come in front, so that chunks are
+ * full even if tokens arrive a few at a time.  Returns how many; *first is their start. */
+static bool rows_before(struct store *s, int64_t run, enum store_stage stage, enum plane plane,
+                        uint32_t pos, const struct trace_shape *want, uint16_t **rows,
+                        uint32_t *n, struct err *e)
+{
+    *n = 0;
+    *rows = NULL;
+    if (pos == 0)
+        return true;
+    sqlite3_stmt *st = store_stmt(s, STMT_TRACE_LAST, e);
+    if (!st)
+        return false;
+    bind_int(st, 1, run);
+    bind_text(st, 2, stage_name[stage]);
+    bind_text(st, 3, plane_name[plane]);
+    bind_int(st, 4, (int64_t)pos - 1);
+    int got = store_row(s, st, e);
+    if (got <= 0)
+        return got == 0;
+    struct chunk c = read_chunk(st, 0);
+    struct trace_shape shape;
+    if (c.pos < pos && pos - c.pos < TRACE_CHUNK_ROWS && c.n >= pos - c.pos &&
+        chunk_shape(&c, &shape) && shape.layers == want->layers &&
+        shape.blocks == want->blocks && shape.levels == want->levels) {
+        uint16_t *v = xmalloc((size_t)shape.rows * shape.layers * shape.blocks * sizeof *v);
+        if (trace_decode((enum trace_codec)c.codec, c.data, c.bytes, v, NULL)) {
+            *rows = v;
+            *n = pos - c.pos;
+        } else {
+            free(v);
+        }
+    }
+    sqlite3_reset(st);
+    return true;
+}
+
+static bool put_chunk(struct store *s, int64_t run, enum store_stage stage, enum plane plane,
+                      uint32_t pos, const struct trace_shape *shape, const uint16_t *value,
+                      struct err *e)
+{
+    struct buf blob = {0};
+    enum trace_codec codec;
+    sqlite3_stmt *st = NULL;
+    if (trace_encode(shape, value, 0, &blob, &codec, e) &&
+        (st = store_stmt(s, STMT_TRACE_PUT, e))) {
+        bind_int(st, 1, run);
+        bind_text(st, 2, stage_name[stage]);
+        bind_text(st, 3, plane_name[plane]);
+        bind_int(st, 4, pos);
+        bind_int(st, 5, shape->rows);
+        bind_int(st, 6, codec);
+        bind_int(st, 7, trace_crc32(blob.data, blob.len));
+        bind_blob(st, 8, blob.data, blob.len);
+    }
+    bool ok = st && store_done(s, st, e);
+    buf_free(&blob);
+    return ok;
+}
+
+static bool cut_from(struct store *s, int64_t run, enum store_stage stage, enum plane plane,
+                     uint32_t pos, struct err *e)
+{
+    sqlite3_stmt *st = store_stmt(s, STMT_TRACE_CUT, e);
+    if (!st)
+        return false;
+    bind_int(st, 1, run);
+    bind_text(st, 2, stage_name[stage]);
+    bind_text(st, 3, plane_name[plane]);
+    bind_int(st, 4, pos);
+    return store_done(s, st, e);
+}
+
+static bool put_plane(struct store *s, int64_t run, const struct store_trace *t,
+                      enum plane plane, struct err *e)
+{
+    static const uint32_t levels[PLANES] = {0, 2, TRACE_MARGIN_LEVELS};
+    struct trace_shape shape = {1, t->layers, t->blocks,
+                                plane == UNIT ? t->units : levels[plane]};
+    size_t places = (size_t)t->layers * t->blocks;
+    uint16_t *before;
+    uint32_t n_before;
+    if (!rows_before(s, run, t->stage, plane, t->pos, &shape, &before, &n_before, e) ||
+        !cut_from(s, run, t->stage, plane, t->pos - n_before, e)) {
+        free(before);
+        return false;
+    }
+    uint32_t n = n_before + t->n;
+    uint16_t *all = xmalloc(n * places * sizeof *all);
+    if (n_before)
+        memcpy(all, before, n_before * places * sizeof *all);
+    free(before);
+    plane_values(t, plane, t->n * places, all + n_before * places);
+    bool ok = true;
+    for (uint32_t row = 0; ok && row < n; row += shape.rows) {
+        shape.rows = n - row < TRACE_CHUNK_ROWS ? n - row : TRACE_CHUNK_ROWS;
+        ok = put_chunk(s, run, t->stage, plane, t->pos - n_before + row, &shape,
+                       all + row * places, e);
+    }
+    free(all);
+    return ok;
+}
+
+bool store_trace_put(struct store *s, int64_t run, const struct store_trace *t, struct err *e)
+{
+    if (t->n == 0 || t->layers == 0 || t->blocks == 0)
+        return true; /* a dense model chooses nothing */
+    return put_plane(s, run, t, UNIT, e) && (!t->alive || put_plane(s, run, t, ALIVE, e)) &&
+           (!t->margin || put_plane(s, run, t, MARGIN, e));
+}
+
+/* ---- reading -------------------------------------------------------------------------------
+ */
+
+static enum plane plane_of(const char *name)
+{
+    for (int i = 0; i < PLANES; i++)
+        if (strcmp(name, plane_name[i]) == 0)
+            return (enum plane)i;
+    return PLANES;
+}
+
+/* What is being put together from chunks; the arrays grow with the highest row. */
+struct assembly {
+    struct store_trace *out;
+    uint16_t *unit;
+    uint8_t *alive;
+    float *margin;
+    size_t cap_rows;
+    uint64_t good_rows; /* of the unit plane */
+};
+
+static void make_room(struct assembly *a, size_t rows, size_t places)
+{
+    if (rows <= a->cap_rows)
+        return;
+    size_t cap = a->cap_rows * 2 > rows ? a->cap_rows * 2 : rows, old = a->cap_rows * places;
+    a->unit = xrealloc(a->unit, cap * places, sizeof *a->unit);
+    a->alive = xrealloc(a->alive, cap * places, sizeof *a->alive);
+    a->margin = xrealloc(a->margin, cap * places, sizeof *a->margin);
+    memset(a->unit + old, 0xFF, (cap * places - old) * sizeof *a->unit);
+    memset(a->alive + old, 0, cap * places - old);
+    memset(a->margin + old, 0, (cap * places - old) * sizeof *a->margin);
+    a->cap_rows = cap;
+}
+
+#define MAX_ROWS (1u << 22)
+
+static void add_chunk(struct assembly *a, enum plane plane, const struct chunk *c)
+{
+    struct store_trace *t = a->out;
+    struct trace_shape shape;
+    if (c->n == 0 || c->n > TRACE_CHUNK_ROWS || c->pos > MAX_ROWS)
+        return;
+    uint32_t end = c->pos + c->n;
+    bool good = chunk_shape(c, &shape);
+    if (good && t->layers == 0 && plane == UNIT) {
+        t->layers = shape.layers;
+        t->blocks = shape.blocks;
+        t->units = shape.levels;
+    }
+    if (plane == UNIT && end > t->n)
+        t->n = end;
+    good = good && shape.layers == t->layers && shape.blocks == t->blocks && end <= t->n;
+    if (!good)
+        return;
+    size_t places = (size_t)t->layers * t->blocks, n = c->n * places;
+    uint16_t *v = xmalloc(n * sizeof *v);
+    if (trace_decode((enum trace_codec)c->codec, c->data, c->bytes, v, NULL)) {
+        make_room(a, end, places);
+        for (size_t i = 0, at = c->pos * places; i < n; i++, at++) {
+            if (plane == UNIT)
+                a->unit[at] = v[i];
+            else if (plane == ALIVE)
+                a->alive[at] = v[i] == 1;
+            else
+                a->margin[at] = v[i] == TRACE_NONE ? 0 : trace_margin_value(v[i]);
+        }
+        a->good_rows += plane == UNIT ? c->n : 0;
+        if (plane == ALIVE)
+            t->alive = a->alive; /* present; the address is set at the end */
+        if (plane == MARGIN)
+            t->margin = a->margin;
+    }
+    free(v);
+}
+
+bool store_trace_get(struct store *s, int64_t run, enum store_stage stage, struct pool *p,
+                     struct store_trace *out, struct err *e)
+{
+    *out = (struct store_trace){.stage = stage};
+    struct assembly a = {.out = out};
+    sqlite3_stmt *st = store_stmt(s, STMT_TRACE_LIST, e);
+    if (!st)
+        return false;
+    bind_int(st, 1, run);
+    bind_text(st, 2, stage_name[stage]);
+    int got;
+    while ((got = store_row(s, st, e)) == 1) { /* units come first */
+        enum plane plane = plane_of((const char *)sqlite3_column_text(st, 0));
+        struct chunk c = read_chunk(st, 1);
+        if (plane < PLANES)
+            add_chunk(&a, plane, &c);
+    }
+    if (got == 0 && out->layers) {
+        size_t places = (size_t)out->layers * out->blocks, n = out->n * places;
+        make_room(&a, out->n, places);
+        out->unit = (uint16_t *)(void *)pool_copy(p, a.unit, n * sizeof *a.unit);
+        if (out->alive)
+            out->alive = (uint8_t *)pool_copy(p, a.alive, n);
+        if (out->margin)
+            out->margin = (float *)(void *)pool_copy(p, a.margin, n * sizeof *a.margin);
+    }
+    out->n_damaged = out->n - (uint32_t)(a.good_rows < out->n ? a.good_rows : out->n);
+    free(a.unit);
+    free(a.alive);
+    free(a.margin);
+    return got == 0;
+}
+
+/* ---- use of units
+ * ----------------------------------------------------------------------------- */
+
+/* The last row of the run before, to count flips over chunk borders. */
+struct last_row {
+    int64_t run;
+    uint32_t pos;
+    uint16_t *unit;
+};
+
+static void count_units(struct store_use *u, const struct chunk *c, const uint16_t *v,
+                        int64_t run, struct last_row *last)
+{
+    size_t places = (size_t)u->layers * u->blocks;
+    for (uint32_t r = 0; r < c->n; r++) {
+        const uint16_t *row = v + r * places;
+        bool follows = last->run == run && last->pos + 1 == c->pos + r;
+        for (size_t i = 0; i < places; i++) {
+            if (row[i] != TRACE_NONE)
+                u->count[i * u->units + row[i]]++;
+            u->flips[i] += follows && row[i] != last->unit[i];
+        }
+        u->runs += run != last->run;
+        last->run = run;
+        last->pos = c->pos + r;
+        memcpy(last->unit, row, places * sizeof *row);
+    }
+    u->rows += c->n;
+}
+
+static void use_chunk(struct store_use *u, enum plane plane, const struct chunk *c, int64_t run,
+                      struct last_row *last, struct pool *p)
+{
+    struct trace_shape shape;
+    if (!chunk_shape(c, &shape)) {
+        u->damaged_rows += plane == UNIT ? c->n : 0;
+        return;
+    }
+    size_t places = (size_t)shape.layers * shape.blocks;
+    if (u->layers == 0 && plane == UNIT) {
+        u->layers = shape.layers;
+        u->blocks = shape.blocks;
+        u->units = shape.levels;
+        u->count = pool_get(p, places * shape.levels, sizeof *u->count);
+        u->zero = pool_get(p, places, sizeof *u->zero);
+        u->flips = pool_get(p, places, sizeof *u->flips);
+        last->unit = pool_get(p, places, sizeof *last->unit);
+    }
+    if (shape.layers != u->layers || shape.blocks != u->blocks ||
+        (plane == UNIT && shape.levels != u->units)) {
+        u->other_rows += plane == UNIT ? c->n : 0;
+        return;
+    }
+    uint16_t *v = xmalloc(c->n * places * sizeof *v);
+    if (!trace_decode((enum trace_codec)c->codec, c->data, c->bytes, v, NULL)) {
+        u->damaged_rows += plane == UNIT ? c->n : 0;
+    } else if (plane == UNIT) {
+        count_units(u, c, v, run, last);
+    } else {
+        for (size_t i = 0; i < c->n * places; i++)
+            u->zero[i % places] += v[i] == 0;
+        u->alive_rows += c->n;
+    }
+    free(v);
+}
+
+bool store_use(struct store *s, const struct store_use_opts *o, struct pool *p,
+               struct store_use *out, struct err *e)
+{
+    *out = (struct store_use){0};
+    struct last_row last = {0};
+    for (int plane = UNIT; plane <= ALIVE; plane++) {
+        sqlite3_stmt *st = store_stmt(s, STMT_TRACE_USE, e);
+        if (!st)
+            return false;
+        bind_text(st, 1, stage_name[o->stage]);
+        bind_text(st, 2, plane_name[plane]);
+        bind_id(st, 3, o->model);
+        bind_id(st, 4, o->session);
+        bind_id(st, 5, o->run);
+        int got;
+        while ((got = store_row(s, st, e)) == 1) { /* newest run first */
+            struct chunk c = read_chunk(st, 1);
+            use_chunk(out, (enum plane)plane, &c, sqlite3_column_int64(st, 0), &last, p);
+        }
+        if (got < 0)
+            return false;
+    }
+    return true;
+}

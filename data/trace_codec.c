@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+#include "data/trace_codec.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Header: rows, layers, blocks, levels as 16-bit little-endian, then one byte of flags. */
+#define HEADER    9
+#define FLAG_NONE 1u /* some values are TRACE_NONE, stored as `levels` */
+
+/* ---- bits, most significant first ------------------------------------------- */
+
+struct bit_writer {
+    struct buf *out;
+    uint64_t acc;
+    unsigned n; /* bits waiting in acc, below 8 between calls */
+};
+
+static void put_bits(struct bit_writer *w, uint32_t value, unsigned bits)
+{
+    w->acc = w->acc << bits | value;
+    w->n += bits;
+    while (w->n >= 8) {
+        w->n -= 8;
+        buf_add_byte(w->out, (char)(uint8_t)(w->acc >> w->n));
+    }
+}
+
+static void put_end(struct bit_writer *w)
+{
+    if (w->n)
+        put_bits(w, 0, 8 - w->n);
+}
+
+struct bit_reader {
+    const uint8_t *p;
+    uint64_t at, n; /* in bits */
+};
+
+/* The caller has made sure that the bits exist. */
+static uint32_t get_bits(struct bit_reader *r, unsigned bits)
+{
+    uint32_t v = 0;
+    while (bits) {
+        unsigned offset = r->at & 7, take = 8 - offset < bits ? 8 - offset : bits;
+        uint32_t byte = r->p[r->at >> 3];
+        v = v << take | (byte >> (8 - offset - take) & ((1u << take) - 1));
+        r->at += take;
+        bits -= take;
+    }
+    return v;
+}
+
+static unsigned bits_for(uint32_t symbols)
+{
+    unsigned bits = 0;
+    while ((uint64_t)1 << bits < symbols)
+        bits++;
+    return bits;
+}
+
+/* ---- header ------------------------------------------------------------------- */
+
+struct layout {
+    uint32_t rows, places; /* places = layers * blocks */
+    uint32_t symbols;      /* levels, and one more if some values are none */
+    uint32_t levels;
+    unsigned bits; /* of one value */
+};
+
+static bool layout_of(const struct trace_shape *s, bool has_none, struct layout *l,
+                      struct err *e)
+{
+    if (s->rows < 1 || s->rows > TRACE_CHUNK_ROWS || s->layers < 1 || s->layers > 0xFFFF ||
+        s->blocks < 1 || s->blocks > 0xFFFF || s->levels < 1 || s->levels > 0xFFFF ||
+        (uint64_t)s->rows * s->layers * s->blocks > TRACE_MAX_VALUES)
+        return err_set(e, ERR_STORE, "trace chunk: impossible shape %u x %u x %u of %u",
+                       s->rows, s->layers, s->blocks, s->levels);
+    l->rows = s->rows;
+    l->places = s->layers * s->blocks;
+    l->levels = s->levels;
+    l->symbols = s->levels + has_none;
+    l->bits = bits_for(l->symbols);
+    return true;
+}
+
+static void put_u16(struct buf *out, uint32_t v)
+{
+    buf_add_byte(out, (char)(uint8_t)v);
+    buf_add_byte(out, (char)(uint8_t)(v >> 8));
+}
+
+static uint32_t get_u16(const uint8_t *p)
+{
+    return p[0] | (uint32_t)p[1] << 8;
+}
+
+static bool read_header(const void *blob, size_t n, struct trace_shape *shape, struct layout *l,
+                        struct err *e)
+{
+    const uint8_t *p = blob;
+    if (n < HEADER)
+        return err_set(e, ERR_STORE, "trace chunk: %zu bytes, shorter than its header", n);
+    *shape = (struct trace_shape){get_u16(p), get_u16(p + 2), get_u16(p + 4), get_u16(p + 6)};
+    if (p[8] > FLAG_NONE)
+        return err_set(e, ERR_STORE, "trace chunk: unknown flags 0x%02x", p[8]);
+    return layout_of(shape, p[8] & FLAG_NONE, l, e);
+}
+
+bool trace_peek(const void *blob, size_t n, struct trace_shape *shape, struct err *e)
+{
+    struct layout l;
+    return read_header(blob, n, shape, &l, e);
+}
+
+/* ---- encoding ------------------------------------------------------------------- */
+
+static void encode_packed(const struct layout *l, const uint16_t *value, struct bit_writer *w)
+{
+    for (size_t i = 0; i < (size_t)l->rows * l->places; i++)
+        put_bits(w, value[i] == TRACE_NONE ? l->levels : value[i], l->bits);
+}
+
+static void encode_flips(const struct layout *l, const uint16_t *value, struct bit_writer *w)
+{
+    struct layout first = *l;
+    first.rows = 1;
+    encode_packed(&first, value, w);
+    for (uint32_t r = 1; r < l->rows; r++) {
+        const uint16_t *row = value + (size_t)r * l->places, *before = row - l->places;
+        for (uint32_t i = 0; i < l->places; i++)
+            put_bits(w, row[i] != before[i], 1);
+        for (uint32_t i = 0; i < l->places; i++)
+            if (row[i] != before[i])
+                put_bits(w, row[i] == TRACE_NONE ? l->levels : row[i], l->bits);
+    }
+}
+
+/* Bits of both forms, header not counted. */
+static void sizes(const struct layout *l, const uint16_t *value, uint64_t *packed,
+                  uint64_t *flips)
+{
+    uint64_t changed = 0, all = (uint64_t)l->rows * l->places;
+    for (size_t i = l->places; i < all; i++)
+        changed += value[i] != value[i - l->places];
+    *packed = all * l->bits;
+    *flips = (uint64_t)l->places * l->bits + (all - l->places) + changed * l->bits;
+}
+
+bool trace_encode(const struct trace_shape *shape, const uint16_t *value, int force,
+                  struct buf *out, enum trace_codec *used, struct err *e)
+{
+    struct layout l;
+    if (!layout_of(shape, false, &l, e))
+        return false;
+    bool has_none = false;
+    for (size_t i = 0; i < (size_t)l.rows * l.places; i++) {
+        if (value[i] == TRACE_NONE)
+            has_none = true;
+        else if (value[i] >= l.levels)
+            return err_set(e, ERR_STORE, "trace chunk: value %u of %u levels", value[i],
+                           l.levels);
+    }
+    layout_of(shape, has_none, &l, NULL);
+    uint64_t packed, flips;
+    sizes(&l, value, &packed, &flips);
+    *used = force ? (enum trace_codec)force : flips < packed ? TRACE_FLIPS : TRACE_PACKED;
+
+    buf_reserve(out, HEADER + (size_t)((*used == TRACE_FLIPS ? flips : packed) + 7) / 8);
+    put_u16(out, shape->rows);
+    put_u16(out, shape->layers);
+    put_u16(out, shape->blocks);
+    put_u16(out, shape->levels);
+    buf_add_byte(out, has_none ? FLAG_NONE : 0);
+    struct bit_writer w = {.out = out};
+    if (*used == TRACE_FLIPS)
+        encode_flips(&l, value, &w);
+    else
+        encode_packed(&l, value, &w);
+    put_end(&w);
+    return true;
+}
+
+/* ---- decoding ------------------------------------------------------------------- */
+
+static bool get_value(const struct layout *l, struct bit_reader *r, uint16_t *v)
+{
+    if (r->n - r->at < l->bits)
+        return false;
+    uint32_t symbol = get_bits(r, l->bits);
+    if (symbol >= l->symbols)
+        return false;
+    *v = symbol == l->levels ? TRACE_NONE : (uint16_t)symbol;
+    return true;
+}
+
+static bool decode_packed(const struct layout *l, struct bit_reader *r, uint16_t *value)
+{
+    for (size_t i = 0; i < (size_t)l->rows * l->places; i++)
+        if (!get_value(l, r, &value[i]))
+            return false;
+    return true;
+}
+
+static bool decode_flips(const struct layout *l, struct bit_reader *r, uint16_t *value)
+{
+    struct layout first = *l;
+    first.rows = 1;
+    if (!decode_packed(&first, r, value))
+        return false;
+    for (uint32_t k = 1; k < l->rows; k++) {
+        uint16_t *row = value + (size_t)k * l->places, *before = row - l->places;
+        if (r->n - r->at < l->places)
+            return false;
+        struct bit_reader changed = *r;
+        r->at += l->places;
+        for (uint32_t i = 0; i < l->places; i++) {
+            row[i] = before[i];
+            if (get_bits(&changed, 1) && (!get_value(l, r, &row[i]) || row[i] == before[i]))
+                return false;
+        }
+    }
+    return true;
+}
+
+bool trace_decode(enum trace_codec codec, const void *blob, size_t n, uint16_t *value,
+                  struct err *e)
+{
+    struct trace_shape shape;
+    struct layout l;
+    if (!read_header(blob, n, &shape, &l, e))
+        return false;
+    struct bit_reader r = {(const uint8_t *)blob + HEADER, 0, (uint64_t)(n - HEADER) * 8};
+    bool ok = codec == TRACE_PACKED  ? decode_packed(&l, &r, value)
+              : codec == TRACE_FLIPS ? decode_flips(&l, &r, value)
+                                     : false;
+    if (!ok)
+        return err_set(e, ERR_STORE, "trace chunk: damaged, or of unknown codec %d",
+                       (int)codec);
+    if (r.n - r.at >= 8 || (r.n > r.at && get_bits(&r, (unsigned)(r.n - r.at))))
+        return err_set(e, ERR_STORE, "trace chunk: bytes left over");
+    return true;
+}
+
+/* ---- margins and checksum ----------------------------------------------------------- */
+
+uint16_t trace_margin_level(float margin)
+{
+    if (!(margin > 0))
+        return 0;
+    int exponent;
+    float f = frexpf(margin, &exponent); /* margin = f * 2^exponent, f in [1/2, 1) */
+    if (isinf(margin))
+        return TRACE_MARGIN_LEVELS - 1;
+    int quarter = f < 0.594603558f ? 0 : f < 0.707106781f ? 1 : f < 0.840896415f ? 2 : 3;
+    int level = 1 + 4 * (exponent - 1 + 10) + quarter;
+    return level < 0
+               ? 0
+               : (uint16_t)(level < TRACE_MARGIN_LEVELS ? level : TRACE_MARGIN_LEVELS - 1);
+}
+
+float trace_margin_value(uint16_t level)
+{
+    if (level == 0)
+        return 0;
+    return exp2f(-10 + ((float)level - 0.5f) / 4);
+}
+
+uint32_t trace_crc32(const void *data, size_t n)
+{
+    /* Four bits at a time: 64 bytes of table, fast enough for a kilobyte a token. */
+    static const uint32_t table[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
+                                       0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+                                       0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+                                       0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
+    const uint8_t *p = data;
+    uint32_t crc = 0xFFFFFFFF;
+    for (size_t i = 0; i < n; i++) {
+        crc = crc >> 4 ^ table[(crc ^ p[i]) & 15];
+        crc = crc >> 4 ^ table[(crc ^ (uint32_t)(p[i] >> 4)) & 15];
+    }
+    return ~crc;
+}
