@@ -1,0 +1,465 @@
+/* test_session.c - properties of whole runs on the converted golden models.
+ *
+ * The values themselves are checked by tests/parity; here: incremental = full, sparse =
+ * masked, any number of threads, cancelling, limits, and what happens to a NaN.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "engine/base/buf.h"
+#include "engine/base/xalloc.h"
+#include "engine/terra.h"
+
+#include <malloc.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define N_TARGET 12
+
+static const int32_t source[] = {5, 9, 17, 33, 4, 60, 7, 7, 90, 2, 14, 3};
+static const int32_t target[N_TARGET] = {8, 1, 40, 22, 0, 13, 99, 6, 6, 51, 2, 70};
+static const size_t n_source = sizeof source / sizeof *source;
+
+/* Models that decode incrementally; lsh does not. */
+static const char *const models[] = {"c4_medium_tiny", "concat_multconv",    "dense_twin",
+                                     "merged_encoder", "factored_positions", "shared_qk",
+                                     "one_swap",       "c4_medium_tiny.int8"};
+#define N_MODELS (sizeof models / sizeof *models)
+
+static struct terra_model *open_model(const char *name)
+{
+    struct err e = {0};
+    struct buf path = {0};
+    const char *dir = getenv("TERRA_FIXTURES");
+    assert_non_null(dir);
+    buf_printf(&path, "%s/%s", dir, name);
+    struct terra_model *m = terra_model_open(buf_str(&path), &e);
+    if (!m)
+        fail_msg("%s", e.msg);
+    buf_free(&path);
+    return m;
+}
+
+static struct terra_session_opts plain_opts(enum terra_mode mode)
+{
+    return (struct terra_session_opts){
+        .mode = mode, .threads = 1, .max_source = 96, .max_target = 32};
+}
+
+static struct terra_session *open_session(const struct terra_model *m,
+                                          const struct terra_session_opts *o)
+{
+    struct err e = {0};
+    struct terra_session *s = terra_session_open(m, o, &e);
+    if (!s)
+        fail_msg("%s", e.msg);
+    return s;
+}
+
+static size_t vocab_of(const struct terra_model *m)
+{
+    return terra_model_config(m)->out_vocab;
+}
+
+/* Logits of the whole target at once, [N_TARGET][V]; the caller frees. */
+static float *feed_all(const struct terra_model *m, const struct terra_session_opts *o)
+{
+    struct err e = {0};
+    struct terra_session *s = open_session(m, o);
+    float *y = xcalloc(N_TARGET * vocab_of(m), sizeof *y);
+    if (!terra_prefill(s, source, n_source, &e) || !terra_feed(s, target, N_TARGET, y, &e))
+        fail_msg("%s", e.msg);
+    terra_session_close(s);
+    return y;
+}
+
+static double deviation(const float *x, size_t n)
+{
+    double mean = 0, var = 0;
+    for (size_t i = 0; i < n; i++)
+        mean += x[i] / (double)n;
+    for (size_t i = 0; i < n; i++)
+        var += (x[i] - mean) * (x[i] - mean) / (double)n;
+    return sqrt(var);
+}
+
+static void assert_close(const float *a, const float *b, size_t n, double relative,
+                         const char *what)
+{
+    double worst = 0, allowed = relative * deviation(b, n);
+    for (size_t i = 0; i < n; i++)
+        worst = fmax(worst, fabs((double)a[i] - b[i]));
+    if (!(worst <= allowed))
+        fail_msg("%s: largest difference %g, allowed %g", what, worst, allowed);
+}
+
+static void test_incremental_is_full(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_MODELS; i++) {
+        struct err e = {0};
+        struct terra_model *m = open_model(models[i]);
+        struct terra_session_opts o = plain_opts(TERRA_SPARSE);
+        size_t V = vocab_of(m);
+        float *full = feed_all(m, &o);
+        struct terra_session *s = open_session(m, &o);
+        assert_true(terra_prefill(s, source, n_source, &e));
+        for (size_t t = 0; t < N_TARGET; t++) {
+            const float *y = terra_logits(s, &e);
+            assert_non_null(y);
+            assert_close(y, full + t * V, V, 1e-5, models[i]);
+            assert_true(terra_accept(s, target[t], &e));
+        }
+        /* In pieces, with one row's logits asked for in between. */
+        float piece[5 * 512];
+        assert_true(V <= 512);
+        assert_true(terra_prefill(s, source, n_source, &e));
+        assert_true(terra_feed(s, target, 3, NULL, &e));
+        assert_non_null(terra_logits(s, &e));
+        assert_true(terra_feed(s, target + 3, 5, piece, &e));
+        assert_close(piece, full + 3 * V, 5 * V, 1e-5, models[i]);
+        size_t n;
+        assert_memory_equal(terra_target(s, &n), target, 8 * sizeof *target);
+        assert_int_equal(n, 8);
+        terra_session_close(s);
+        free(full);
+        terra_model_close(m);
+    }
+}
+
+/* Padding at the end of the source changes nothing. */
+static void test_padding(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    int32_t padded[20] = {0};
+    memcpy(padded, source, sizeof source);
+    struct terra_model *m = open_model("c4_medium_tiny");
+    struct terra_session_opts o = plain_opts(TERRA_SPARSE);
+    float *want = feed_all(m, &o);
+    float *got = xcalloc(N_TARGET * vocab_of(m), sizeof *got);
+    struct terra_session *s = open_session(m, &o);
+    assert_true(terra_prefill(s, padded, 20, &e));
+    assert_int_equal(terra_source_rows(s), n_source);
+    assert_true(terra_feed(s, target, N_TARGET, got, &e));
+    assert_memory_equal(got, want, N_TARGET * vocab_of(m) * sizeof *got);
+    terra_session_close(s);
+    free(got);
+    free(want);
+    terra_model_close(m);
+}
+
+static void test_sparse_is_masked(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_MODELS; i++) {
+        struct terra_model *m = open_model(models[i]);
+        struct terra_session_opts sparse = plain_opts(TERRA_SPARSE);
+        struct terra_session_opts masked = plain_opts(TERRA_MASKED);
+        size_t n = N_TARGET * vocab_of(m);
+        float *a = feed_all(m, &sparse), *b = feed_all(m, &masked);
+#ifdef TERRA_SCALAR_ONLY
+        for (size_t j = 0; j < n; j++)
+            assert_true(a[j] == b[j]);
+#endif
+        assert_close(a, b, n, 1e-5, models[i]);
+        free(a);
+        free(b);
+        terra_model_close(m);
+    }
+}
+
+static void test_open_is_another_function(void **state)
+{
+    (void)state;
+    struct terra_model *m = open_model("c4_medium_tiny");
+    struct terra_session_opts sparse = plain_opts(TERRA_SPARSE), open = plain_opts(TERRA_OPEN);
+    size_t n = N_TARGET * vocab_of(m), differ = 0;
+    float *a = feed_all(m, &sparse), *b = feed_all(m, &open);
+    for (size_t j = 0; j < n; j++)
+        differ += fabsf(a[j] - b[j]) > 1e-3f;
+    assert_true(differ > n / 2);
+    free(a);
+    free(b);
+    terra_model_close(m);
+}
+
+static void test_threads_change_nothing(void **state)
+{
+    (void)state;
+    const char *some[] = {"c4_medium_tiny", "dense_twin", "c4_medium_tiny.int8", "lsh"};
+    for (size_t i = 0; i < 4; i++) {
+        struct terra_model *m = open_model(some[i]);
+        struct terra_session_opts one = plain_opts(TERRA_SPARSE), more = one;
+        struct err e = {0};
+        more.threads = 3;
+        size_t n = vocab_of(m);
+        struct terra_session *s[2] = {open_session(m, &one), open_session(m, &more)};
+        int32_t padded[16] = {0};
+        memcpy(padded, source, sizeof source);
+        const float *y[2];
+        for (int j = 0; j < 2; j++) {
+            assert_true(terra_prefill(s[j], padded, 16, &e));
+            assert_true(terra_feed(s[j], target, 5, NULL, &e));
+            y[j] = terra_logits(s[j], &e);
+            assert_non_null(y[j]);
+        }
+        assert_memory_equal(y[0], y[1], n * sizeof *y[0]);
+        terra_session_close(s[0]);
+        terra_session_close(s[1]);
+        terra_model_close(m);
+    }
+}
+
+static void test_next_reports(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct terra_model *m = open_model("c4_medium_tiny");
+    const struct terra_config *c = terra_model_config(m);
+    struct terra_session_opts o = plain_opts(TERRA_SPARSE);
+    struct terra_session *s = open_session(m, &o);
+    struct terra_sampling greedy = {0};
+    struct terra_token t;
+    struct terra_model_info info;
+    terra_model_info(m, &info);
+    assert_true(terra_prefill(s, source, n_source, &e));
+    assert_true(terra_next(s, &greedy, &t, &e)); /* warm */
+    size_t before = mallinfo2().uordblks;
+    for (uint32_t i = 1; i < 10; i++) {
+        assert_true(terra_next(s, &greedy, &t, &e));
+        assert_int_equal(t.index, i);
+        assert_int_equal(t.n_top, TERRA_TOP);
+        assert_int_equal(t.top[0].id, t.id);
+        assert_true(t.logprob < 0 && t.top[0].logprob >= t.top[1].logprob);
+        assert_int_equal(t.layers, c->n_dec);
+        assert_int_equal(t.blocks, c->d_ff / c->ff_block);
+        for (uint32_t k = 0; k < t.layers * t.blocks; k++) {
+            assert_true(t.unit[k] < c->ff_block);
+            assert_true(t.margin[k] >= 0 && t.alive[k] <= 1);
+        }
+        uint64_t parts = 0;
+        for (int p = 0; p < TERRA_PARTS; p++)
+            parts += t.part_ns[p];
+        assert_int_equal(parts, t.ns);
+        assert_int_equal(t.weight_bytes, info.bytes_sparse);
+        assert_true(t.cache_bytes > 0);
+    }
+    assert_int_equal(mallinfo2().uordblks, before);
+    assert_true(info.bytes_sparse < info.bytes_dense);
+    terra_session_close(s);
+    terra_model_close(m);
+}
+
+static void test_empty_source(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct terra_model *m = open_model("c4_medium_tiny");
+    struct terra_session_opts o = plain_opts(TERRA_SPARSE);
+    struct terra_session *s = open_session(m, &o);
+    assert_true(terra_prefill(s, NULL, 0, &e));
+    assert_int_equal(terra_source_rows(s), 0);
+    assert_non_null(terra_logits(s, &e));
+    terra_session_close(s);
+    terra_model_close(m);
+}
+
+static void test_limits(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    int32_t many[97] = {0};
+    struct terra_model *m = open_model("c4_medium_tiny");
+    struct terra_session_opts o = plain_opts(TERRA_SPARSE);
+    struct terra_session *s = open_session(m, &o);
+    assert_null(terra_logits(s, &e)); /* no prefill yet */
+    assert_int_equal(e.kind, ERR_USAGE);
+    assert_false(terra_prefill(s, many, 97, &e));
+    assert_int_equal(e.kind, ERR_INPUT);
+    assert_non_null(strstr(e.msg, "97"));
+    assert_true(terra_prefill(s, source, n_source, &e));
+    assert_false(terra_feed(s, many, 33, NULL, &e));
+    assert_int_equal(e.kind, ERR_INPUT);
+    assert_true(terra_feed(s, many, 32, NULL, &e));
+    assert_null(terra_logits(s, &e));
+    assert_int_equal(e.kind, ERR_INPUT);
+    terra_session_close(s);
+    o.max_source = 1u << 30;
+    assert_null(terra_session_open(m, &o, &e));
+    assert_int_equal(e.kind, ERR_USAGE);
+    terra_model_close(m);
+}
+
+static void test_position_limit(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct terra_model *m = open_model("c4_medium_tiny");
+    uint32_t positions = terra_model_config(m)->pos.max;
+    struct terra_session_opts o = plain_opts(TERRA_SPARSE);
+    o.max_source = positions + 1;
+    int32_t *ids = xcalloc(positions + 1, sizeof *ids);
+    for (uint32_t i = 0; i <= positions; i++)
+        ids[i] = 3;
+    struct terra_session *s = open_session(m, &o);
+    assert_true(terra_prefill(s, ids, positions, &e));
+    assert_false(terra_prefill(s, ids, positions + 1, &e));
+    assert_int_equal(e.kind, ERR_INPUT);
+    terra_session_close(s);
+    free(ids);
+    terra_model_close(m);
+}
+
+/* ---- cancelling ----------------------------------------------------------------------- */
+
+struct stopper {
+    atomic_bool stop;
+    uint32_t left, seen;
+};
+
+static void stop_after(void *user, const struct terra_choices *c)
+{
+    struct stopper *s = user;
+    (void)c;
+    s->seen++;
+    if (s->left-- == 1)
+        atomic_store(&s->stop, true);
+}
+
+static void test_cancel_within_a_layer(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct terra_model *m = open_model("c4_medium_tiny");
+    struct terra_session_opts o = plain_opts(TERRA_SPARSE);
+    struct stopper stopper = {.left = 1};
+    o.cancel = &stopper.stop;
+    o.on_choices = stop_after;
+    o.user = &stopper;
+    struct terra_session *s = open_session(m, &o);
+    assert_false(terra_prefill(s, source, n_source, &e));
+    assert_int_equal(e.kind, ERR_CANCELLED);
+    assert_int_equal(stopper.seen, 1); /* the next layer did not start */
+    assert_null(terra_logits(s, &e));
+    assert_int_equal(e.kind, ERR_USAGE);
+
+    atomic_store(&stopper.stop, false);
+    stopper.left = UINT32_MAX;
+    assert_true(terra_prefill(s, source, n_source, &e));
+    atomic_store(&stopper.stop, true);
+    struct terra_token t;
+    assert_false(terra_next(s, &(struct terra_sampling){0}, &t, &e));
+    assert_int_equal(e.kind, ERR_CANCELLED);
+    terra_session_close(s);
+    terra_model_close(m);
+}
+
+/* ---- NaN --------------------------------------------------------------------------------- */
+
+static void copy_file(const char *from, const char *to, const char *name, struct buf *content)
+{
+    char path[512], chunk[4096];
+    size_t n;
+    snprintf(path, sizeof path, "%s/%s", from, name);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    buf_clear(content);
+    while ((n = fread(chunk, 1, sizeof chunk, f)) > 0)
+        buf_add(content, chunk, n);
+    fclose(f);
+    snprintf(path, sizeof path, "%s/%s", to, name);
+    f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(content->data, 1, content->len, f), content->len);
+    fclose(f);
+}
+
+/* A copy of the model in which every float of one tensor is a NaN. */
+static void poison(const char *dir, const char *tensor)
+{
+    struct buf b = {0};
+    char from[512], path[512], key[128];
+    snprintf(from, sizeof from, "%s/c4_medium_tiny", getenv("TERRA_FIXTURES"));
+    copy_file(from, dir, "config.json", &b);
+    copy_file(from, dir, "model.safetensors", &b);
+    uint64_t header;
+    memcpy(&header, b.data, 8);
+    snprintf(key, sizeof key, "\"%s\"", tensor);
+    char *at = strstr(b.data + 8, key);
+    assert_non_null(at);
+    unsigned long long begin, end;
+    assert_non_null(at = strstr(at, "\"data_offsets\""));
+    assert_non_null(at = strchr(at, '['));
+    assert_int_equal(sscanf(at, "[ %llu , %llu", &begin, &end), 2);
+    memset(b.data + 8 + header + begin, 0xff, end - begin);
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(b.data, 1, b.len, f), b.len);
+    fclose(f);
+    buf_free(&b);
+}
+
+static void test_nan_names_the_layer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *tensor, *stage, *part;
+        bool in_prefill;
+    } cases[] = {{"enc.1.ff.b2", "encoder block 1", "feed-forward", true},
+                 {"dec.1.attn0.v.b", "decoder block 1", "attention", true},
+                 {"dec.0.ff.sru.out.b", "decoder block 0", "SRU", true},
+                 {"loss.b", "logits", "logits", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err e = {0};
+        char dir[] = "/tmp/terra-test-XXXXXX", path[64];
+        assert_non_null(mkdtemp(dir));
+        poison(dir, cases[i].tensor);
+        struct terra_model *m = terra_model_open(dir, &e);
+        if (!m)
+            fail_msg("%s", e.msg);
+        struct terra_session_opts o = plain_opts(TERRA_SPARSE);
+        struct terra_session *s = open_session(m, &o);
+        bool ok = terra_prefill(s, source, n_source, &e);
+        assert_int_equal(ok, !cases[i].in_prefill);
+        if (ok) {
+            struct terra_token t;
+            assert_false(terra_next(s, &(struct terra_sampling){0}, &t, &e));
+        }
+        assert_int_equal(e.kind, ERR_NUMERIC);
+        assert_non_null(strstr(e.msg, cases[i].stage));
+        assert_non_null(strstr(e.msg, cases[i].part));
+        terra_session_close(s);
+        terra_model_close(m);
+        snprintf(path, sizeof path, "%s/config.json", dir);
+        unlink(path);
+        snprintf(path, sizeof path, "%s/model.safetensors", dir);
+        unlink(path);
+        rmdir(dir);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_incremental_is_full),
+        cmocka_unit_test(test_padding),
+        cmocka_unit_test(test_sparse_is_masked),
+        cmocka_unit_test(test_open_is_another_function),
+        cmocka_unit_test(test_threads_change_nothing),
+        cmocka_unit_test(test_next_reports),
+        cmocka_unit_test(test_empty_source),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_position_limit),
+        cmocka_unit_test(test_cancel_within_a_layer),
+        cmocka_unit_test(test_nan_names_the_layer),
+    };
+    return cmocka_run_group_tests_name("session", tests, NULL, NULL);
+}
