@@ -49,8 +49,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--controller",
         choices=tuple(MODEL_DTYPES),
-        default="bf16",
-        help="dtype of the feed-forward controllers of an int8 model (default: bf16)",
+        default="f32",
+        help="dtype of the feed-forward controllers of an int8 model (default: f32)",
     )
     parser.add_argument("--rotations", type=Path, metavar="FILE", help="npz, one array per layer")
     parser.add_argument("--max-source", type=int, metavar="N", help="context in source tokens")
