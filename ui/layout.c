@@ -35,14 +35,15 @@ static struct rect bottom(struct rect *r, int rows)
 }
 
 /* 80x24: panes above each other. */
-static void stack(struct layout *l, struct rect body, int map_rows)
+static void stack(struct layout *l, struct rect body, int map_rows, int map_packed)
 {
     if (body.h >= OUTPUT_MIN + 2) {
         l->bandwidth = bottom(&body, 1);
         l->latency = bottom(&body, 1);
     }
     if (map_rows > 0 && body.h >= OUTPUT_MIN + MAP_MIN) {
-        /* the text keeps a third of a tall screen */
+        if (map_rows > body.h / 2)
+            map_rows = map_packed;
         int room = at_most(body.h - OUTPUT_MIN, body.h * 3 / 4);
         l->map = bottom(&body, at_most(map_rows, at_least(room, MAP_MIN)));
     }
@@ -97,7 +98,7 @@ struct layout layout_make(const struct layout_want *want)
     if (want->w >= WIDE_W && want->h >= WIDE_H)
         side_by_side(&l, all, want->map_rows);
     else
-        stack(&l, all, want->map_rows);
+        stack(&l, all, want->map_rows, want->map_packed);
     return l;
 }
 

@@ -28,7 +28,8 @@ struct layout_want {
     int w, h;
     enum vm_view view;
     int prompt_rows;   /* wanted, 1..10 */
-    int map_rows;      /* rows the whole map would need, 0: no map */
+    int map_rows;      /* rows the whole map would like, 0: no map */
+    int map_packed;    /* with two layers in a row */
     bool prompt_shown; /* other views: only while something is typed */
 };
 

@@ -20,12 +20,13 @@
 #include <stddef.h>
 
 struct line_edit_opts {
-    const char *prompt;       /* NULL: "> " */
+    const char *prompt;       /* NULL: "prompt> " */
     const char *history_file; /* NULL: nothing is read or written */
     int history_max;          /* lines kept; 0: 2000 */
-    /* Optional: candidates for the word text[0..n) that starts at byte `start` of
-     * `line`.  Each is handed to add(); texts are copied. */
-    void (*complete)(void *user, const char *line, size_t start, const char *word,
+    /* Optional: candidates for the word that starts at byte `start` of `line`.  Each is
+     * handed to add(); texts are copied, those that do not begin with `word` ignored.
+     * Returning true asks for file names instead. */
+    bool (*complete)(void *user, const char *line, size_t start, const char *word,
                      void (*add)(void *list, const char *candidate), void *list);
     void *user;
 };

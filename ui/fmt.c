@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#include "ui/fmt.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct fmt unknown = {"-"};
+
+struct fmt fmt_count(uint64_t n)
+{
+    char digits[24];
+    int len = snprintf(digits, sizeof digits, "%llu", (unsigned long long)n);
+    struct fmt f = {""};
+    size_t k = 0;
+    for (int i = 0; i < len; i++) {
+        if (i > 0 && (len - i) % 3 == 0)
+            f.s[k++] = ',';
+        f.s[k++] = digits[i];
+    }
+    return f;
+}
+
+struct fmt fmt_short(double v)
+{
+    struct fmt f;
+    double a = fabs(v);
+    if (!isfinite(v))
+        return unknown;
+    if (a >= 99999.5)
+        snprintf(f.s, sizeof f.s, "%.3gM", v / 1e6);
+    else if (a >= 9999.5)
+        snprintf(f.s, sizeof f.s, "%.1fk", v / 1e3);
+    else
+        snprintf(f.s, sizeof f.s, "%.*f", a >= 99.95 ? 0 : a >= 0.995 ? 1 : a > 0 ? 2 : 0, v);
+    return f;
+}
+
+struct fmt fmt_share(double share)
+{
+    struct fmt f;
+    if (!isfinite(share))
+        return unknown;
+    snprintf(f.s, sizeof f.s, "%.2f", share);
+    if (f.s[0] == '0')
+        memmove(f.s, f.s + 1, strlen(f.s));
+    return f;
+}
+
+struct fmt fmt_percent(double share)
+{
+    struct fmt f;
+    if (!isfinite(share))
+        return unknown;
+    double p = share * 100;
+    snprintf(f.s, sizeof f.s, "%.*f%%", p > 0 && p < 9.95 ? 1 : 0, p);
+    return f;
+}
+
+struct fmt fmt_bytes(double n)
+{
+    static const char *const unit[] = {"B", "kB", "MB", "GB", "TB"};
+    struct fmt f;
+    int u = 0;
+    if (!isfinite(n))
+        return unknown;
+    for (; n >= 999.5 && u < 4; u++)
+        n /= 1000;
+    snprintf(f.s, sizeof f.s, "%.*f %s",
+             u == 0 || n >= 99.95 ? 0
+             : n >= 9.995         ? 1
+                                  : 2,
+             n, unit[u]);
+    return f;
+}

@@ -1,0 +1,23 @@
+/* fmt.h - numbers as people read them in a narrow column.
+ *
+ * Purpose: one way to write each kind of number; NaN is "-" everywhere.
+ * Owns:    nothing: texts are returned by value.  Errors: none.
+ * Threads: reentrant.  LC_NUMERIC must be "C".
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef TERRA_UI_FMT_H
+#define TERRA_UI_FMT_H
+
+#include <stdint.h>
+
+struct fmt {
+    char s[32];
+};
+
+struct fmt fmt_count(uint64_t n);     /* 2,148 */
+struct fmt fmt_short(double v);       /* three figures: 0.04 3.1 38.1 109 2.1k */
+struct fmt fmt_share(double share);   /* .41 */
+struct fmt fmt_percent(double share); /* 41% */
+struct fmt fmt_bytes(double n);       /* 1.19 GB */
+
+#endif

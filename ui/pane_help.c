@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#include "ui/pane.h"
+#include "ui/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A cleared box with a frame and a title; returns its inside. */
+static struct surface draw_box(struct surface *s, const struct theme *t, struct rect r,
+                               const char *title)
+{
+    struct style dim = theme_style(t, ROLE_DIM);
+    struct surface box = surface_sub(s, r);
+    surface_clear(&box, (struct style){0});
+    for (int y = 0; y < box.h; y++) {
+        bool edge = y == 0 || y == box.h - 1;
+        if (edge)
+            surface_fill(&box, (struct rect){1, y, box.w - 2, 1}, '-', dim);
+        surface_rune(&box, 0, y, edge ? '+' : '|', dim);
+        surface_rune(&box, box.w - 1, y, edge ? '+' : '|', dim);
+    }
+    int x = surface_text(&box, 2, 0, " ", dim);
+    x = surface_text(&box, x, 0, title, theme_style(t, ROLE_FOCUS));
+    surface_text(&box, x, 0, " ", dim);
+    return surface_sub(&box, (struct rect){2, 1, box.w - 4, box.h - 2});
+}
+
+/* ---- help ---------------------------------------------------------------------------- */
+
+struct help_line {
+    const char *key, *text;
+    enum theme_role role;
+    bool heading;
+};
+
+/* Line i of what is drawn: rows, their headings, the selected row's second line. */
+static int help_lines(const struct vm_help *vm, struct help_line *line, int max, int *selected)
+{
+    int n = 0;
+    const char *group = NULL;
+    for (size_t i = 0; i < vm->n && n + 3 < max; i++) {
+        const struct vm_help_row *r = &vm->row[i];
+        if (r->group && (!group || strcmp(group, r->group) != 0))
+            line[n++] = (struct help_line){NULL, r->group, ROLE_TITLE, true};
+        group = r->group;
+        bool here = i == vm->selected;
+        if (here)
+            *selected = n;
+        line[n++] = (struct help_line){r->key, r->text, here ? ROLE_SELECT : ROLE_TEXT, false};
+        if (here && r->more)
+            line[n++] = (struct help_line){NULL, r->more, ROLE_DIM, false};
+    }
+    return n;
+}
+
+static void draw_help_line(struct surface *s, const struct theme *t, const struct help_line *l,
+                           int x, int y, int cols)
+{
+    if (l->heading) {
+        surface_textn(s, x, y, cols, l->text, strlen(l->text), theme_style(t, l->role));
+        return;
+    }
+    struct style st = theme_style(t, l->role);
+    if (l->role == ROLE_SELECT)
+        surface_fill(s, (struct rect){x, y, cols, 1}, ' ', st);
+    if (l->key)
+        surface_textn(s, x + 1, y, 12, l->key, strlen(l->key),
+                      l->role == ROLE_SELECT ? st : theme_style(t, ROLE_KEY));
+    if (l->text)
+        surface_textn(s, x + 14, y, cols - 14, l->text, strlen(l->text), st);
+}
+
+void pane_help(struct surface *s, const struct theme *t, const struct vm_help *vm)
+{
+    enum { MAX_LINES = 512 };
+    struct help_line line[MAX_LINES];
+    int w = s->w * 7 / 10, h = s->h * 7 / 10;
+    w = w < 60 ? (s->w < 60 ? s->w : 60) : w;
+    h = h < 12 ? (s->h < 12 ? s->h : 12) : h;
+    struct rect r = {(s->w - w) / 2, (s->h - h) / 2, w, h};
+    char text[160];
+    snprintf(text, sizeof text, "help: %s", vm->title ? vm->title : "all keys");
+    struct surface in = draw_box(s, t, r, text);
+    surface_printf(&in, 0, 0, theme_style(t, ROLE_DIM), "type to filter: ");
+    surface_printf(&in, 16, 0, theme_style(t, ROLE_TITLE), "%s_", vm->filter ? vm->filter : "");
+
+    int selected = 0, n = help_lines(vm, line, MAX_LINES, &selected);
+    int columns = in.w >= 100 ? 2 : 1, rows = in.h - 1, col_w = in.w / columns;
+    int page = rows * columns > 0 ? selected / (rows * columns) : 0;
+    for (int k = 0; k < rows * columns && page * rows * columns + k < n; k++)
+        draw_help_line(&in, t, &line[page * rows * columns + k], k / (rows ? rows : 1) * col_w,
+                       1 + k % (rows ? rows : 1), col_w - 1);
+    if (n == 0)
+        surface_text(&in, 0, 2, "nothing matches", theme_style(t, ROLE_DIM));
+
+    struct surface box = surface_sub(s, r);
+    surface_text(&box, 2, r.h - 1, " Enter runs the line  Esc closes ",
+                 theme_style(t, ROLE_DIM));
+    snprintf(text, sizeof text, " %zu of %zu ", vm->n, vm->total);
+    surface_text_right(&box, r.w - 2, r.h - 1, text, theme_style(t, ROLE_DIM));
+}
+
+/* ---- dialog ------------------------------------------------------------------------------ */
+
+static int wrapped_rows(const char *text, int cols)
+{
+    size_t n = strlen(text), at = 0, len;
+    bool newline;
+    int rows = 0;
+    for (; at < n; rows++)
+        at += text_line(text + at, n - at, cols, &len, &newline);
+    return rows;
+}
+
+void pane_dialog(struct surface *s, const struct theme *t, const struct vm_dialog *vm)
+{
+    const char *text = vm->text ? vm->text : "";
+    int w = s->w < 66 ? s->w : 66;
+    int body = wrapped_rows(text, w - 4);
+    int h = body + (int)vm->n + 3;
+    h = h > s->h ? s->h : h;
+    struct rect r = {(s->w - w) / 2, (s->h - h) / 2, w, h};
+    struct surface in = draw_box(s, t, r, vm->title ? vm->title : "question");
+    int choices = in.h - (int)vm->n;
+    size_t n = strlen(text), at = 0, len;
+    bool newline;
+    for (int y = 0; at < n && y < choices; y++) {
+        size_t used = text_line(text + at, n - at, in.w, &len, &newline);
+        surface_textn(&in, 0, y, -1, text + at, len, theme_style(t, ROLE_TEXT));
+        at += used;
+    }
+    for (size_t i = 0; i < vm->n; i++) {
+        int y = choices + (int)i;
+        bool here = i == vm->selected;
+        struct style st = theme_style(t, here ? ROLE_SELECT : ROLE_TEXT);
+        if (here)
+            surface_fill(&in, (struct rect){0, y, in.w, 1}, ' ', st);
+        int x =
+            surface_text(&in, 1, y, vm->choice[i].key, here ? st : theme_style(t, ROLE_KEY));
+        surface_text(&in, x + 2, y, vm->choice[i].text, st);
+    }
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+#include "ui/fit.h"
+#include "ui/fmt.h"
+#include "ui/pane.h"
+#include "ui/text.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SPARK_MIN 8
+#define SPARK_MAX 60
+
+static double ms_of(const struct vm_timing *tm)
+{
+    return (double)tm->ns / 1e6;
+}
+
+/* The newest tokens as bars between the smallest and the largest of them; all half
+ * high when they hardly differ. */
+static void draw_spark(struct surface *s, const struct theme *t, const struct vm_latency *vm,
+                       int x, int cols)
+{
+    size_t shown = vm->n < (size_t)cols ? vm->n : (size_t)cols, from = vm->n - shown;
+    double lo = INFINITY, hi = 0;
+    for (size_t i = from; i < vm->n; i++) {
+        lo = fmin(lo, ms_of(&vm->token[i]));
+        hi = fmax(hi, ms_of(&vm->token[i]));
+    }
+    for (size_t i = 0; i < shown; i++) {
+        double v = ms_of(&vm->token[from + i]);
+        int e = hi - lo > hi * 0.02 ? 1 + (int)((v - lo) / (hi - lo) * 7 + 0.5) : 4;
+        bool marked = from + i == vm->mark;
+        surface_rune(s, x + (int)i, 0, theme_bar(t, e),
+                     theme_style(t, marked ? ROLE_SELECT : ROLE_GAUGE));
+    }
+}
+
+static void add_parts(struct fit *f, const struct vm_latency *vm, struct style st, int rank)
+{
+    char text[FIT_TEXT];
+    int n = 0;
+    for (uint32_t i = 0; i < vm->parts && n < (int)sizeof text - 24; i++)
+        if (vm->part[i] && vm->part_ms[i] > 0)
+            n += snprintf(text + n, sizeof text - (size_t)n, "%s%s %s", n ? " " : "",
+                          vm->part[i], fmt_short(vm->part_ms[i]).s);
+    if (n)
+        fit_add(f, rank, st, "| %s", text);
+}
+
+/* One row: "lat ms <spark> 38.1  p50 37.4 p99 52.0 | ctl 3 ff 5 ..." */
+static void draw_row(struct surface *s, const struct theme *t, const struct vm_latency *vm,
+                     bool focus)
+{
+    struct style text = theme_style(t, ROLE_TEXT), dim = theme_style(t, ROLE_DIM);
+    int x = surface_text(s, 0, 0, "lat ms ", theme_style(t, focus ? ROLE_FOCUS : ROLE_TITLE));
+    if (vm->n == 0 && !isfinite(vm->p50)) {
+        surface_text(s, x, 0, "no token decoded yet", dim);
+        return;
+    }
+    struct fit f = {.n = 0};
+    fit_add(&f, 0, text, "%s", fmt_short(vm->ms).s);
+    fit_add(&f, 1, text, " p50 %s", fmt_short(vm->p50).s);
+    fit_add(&f, 2, text, "p99 %s", fmt_short(vm->p99).s);
+    add_parts(&f, vm, dim, 3);
+    int room = s->w - x - SPARK_MIN - 1;
+    struct surface nowhere = surface_sub(s, (struct rect){0, 0, 0, 0});
+    int used = fit_draw(&f, &nowhere, t, 0, 0, room, " ", dim);
+    int spark = s->w - x - used - 1;
+    spark = spark > SPARK_MAX ? SPARK_MAX : spark;
+    draw_spark(s, t, vm, x, spark);
+    int have = vm->n < (size_t)spark ? (int)vm->n : spark;
+    fit_draw(&f, s, t, x + (have < SPARK_MIN ? SPARK_MIN : have) + 1, 0, used, " ", dim);
+}
+
+/* ---- stacked chart ------------------------------------------------------------------ */
+
+/* The next 1, 2, 5 x 10^k. */
+static double round_up(double v)
+{
+    double p = pow(10, floor(log10(v > 1e-6 ? v : 1e-6)));
+    for (int i = 0; i < 4; i++) {
+        static const double step[] = {1, 2, 5, 10};
+        if (v <= p * step[i] * 1.0001)
+            return p * step[i];
+    }
+    return v;
+}
+
+/* Which part is at height `ms` of a token's stack, or -1 above it. */
+static int part_at(const struct vm_latency *vm, const struct vm_timing *tm, double ms)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < vm->parts; i++) {
+        sum += (double)tm->part_ns[i] / 1e6;
+        if (ms < sum)
+            return (int)i;
+    }
+    return ms < ms_of(tm) ? (int)(vm->parts ? vm->parts - 1 : 0) : -1;
+}
+
+static void draw_stacks(struct surface *s, const struct theme *t, const struct vm_latency *vm)
+{
+    size_t shown = vm->n < (size_t)s->w ? vm->n : (size_t)s->w, from = vm->n - shown;
+    double top = 0;
+    for (size_t i = from; i < vm->n; i++)
+        top = fmax(top, ms_of(&vm->token[i]));
+    if (isfinite(vm->p99) && top > 2 * vm->p99) /* one spike must not flatten the rest */
+        top = 1.25 * vm->p99;
+    top = round_up(top);
+
+    struct style dim = theme_style(t, ROLE_DIM);
+    for (int y = 0; y < s->h; y++) {
+        double v = top * (s->h - y) / s->h;
+        surface_printf(s, 0, y, dim, "%4s|", fmt_short(v).s);
+        for (size_t i = 0; i < shown && (int)i < s->w - 5; i++) {
+            const struct vm_timing *tm = &vm->token[from + i];
+            double at = top * (s->h - y - 0.5) / s->h;
+            int part = part_at(vm, tm, at);
+            if (part >= 0) {
+                struct theme_heat h = theme_part(t, part);
+                surface_rune(s, 5 + (int)i, y, h.rune, h.style);
+            } else if (from + i == vm->mark && part_at(vm, tm, at - top / s->h) >= 0) {
+                surface_rune(s, 5 + (int)i, y, 'v', theme_style(t, ROLE_FOCUS));
+            }
+        }
+    }
+}
+
+static void draw_key(struct surface *s, const struct theme *t, const struct vm_latency *vm,
+                     int y)
+{
+    struct style text = theme_style(t, ROLE_TEXT);
+    for (int i = 0, x = 0; i < (int)vm->parts && y < s->h; i++) {
+        char label[32];
+        if (!vm->part[i])
+            continue;
+        int w =
+            snprintf(label, sizeof label, " %s %s", vm->part[i], fmt_short(vm->part_ms[i]).s);
+        if (x + 1 + w > s->w && x > 0) {
+            x = 0;
+            y++;
+        }
+        struct theme_heat h = theme_part(t, i);
+        if (y < s->h) {
+            surface_rune(s, x, y, h.rune, h.style);
+            x = surface_text(s, x + 1, y, label, text) + 2;
+        }
+    }
+}
+
+static void draw_numbers(struct surface *s, const struct theme *t, const struct vm_latency *vm)
+{
+    struct style text = theme_style(t, ROLE_TEXT);
+    int y = 0;
+    surface_printf(s, 0, y++, text, "%s now  p50 %s  p90 %s  p99 %s", fmt_short(vm->ms).s,
+                   fmt_short(vm->p50).s, fmt_short(vm->p90).s, fmt_short(vm->p99).s);
+    int x = surface_printf(s, 0, y, text, "decode %s tok/s", fmt_short(vm->decode_tok_s).s);
+    if (isfinite(vm->ttft_s))
+        surface_printf(s, x, y, text, "  prefill %s tok/s  TTFT %s s",
+                       fmt_short(vm->prefill_tok_s).s, fmt_short(vm->ttft_s).s);
+    y++;
+    draw_key(s, t, vm, y);
+    if (isfinite(vm->observer) && s->h > y + 3)
+        surface_printf(s, 0, s->h - 1, theme_style(t, ROLE_DIM),
+                       "tracing and drawing cost %s of a token", fmt_percent(vm->observer).s);
+}
+
+void pane_latency(struct surface *s, const struct theme *t, const struct vm_latency *vm,
+                  bool focus)
+{
+    if (s->h < 4) {
+        draw_row(s, t, vm, focus);
+        return;
+    }
+    int numbers = s->w >= 70 ? 40 : 0;
+    int chart = s->w - numbers - (numbers ? 1 : 0);
+    char title[64];
+    int room = chart - 5;
+    size_t shown = room < 0 ? 0 : vm->n < (size_t)room ? vm->n : (size_t)room;
+    snprintf(title, sizeof title, "latency: ms per token, stacked, last %zu", shown);
+    pane_rule(s, t, 0, title, NULL, focus);
+    if (vm->n == 0 && !isfinite(vm->p50)) {
+        surface_text(s, 0, 1, "no token decoded yet", theme_style(t, ROLE_DIM));
+        return;
+    }
+    struct vm_latency last = *vm; /* the newest that fit */
+    last.token += vm->n - shown;
+    last.n = shown;
+    last.mark = vm->mark >= vm->n - shown ? vm->mark - (vm->n - shown) : shown;
+    struct surface left = surface_sub(s, (struct rect){0, 1, chart, s->h - 1});
+    draw_stacks(&left, t, &last);
+    struct surface right = surface_sub(s, (struct rect){chart + 1, 1, numbers, s->h - 1});
+    draw_numbers(&right, t, vm);
+}
+
+/* ---- bandwidth ------------------------------------------------------------------------ */
+
+static void add_bytes(struct fit *f, const struct vm_latency *vm, struct style text, bool wide)
+{
+    if (vm->bytes_token > 0)
+        fit_add(f, 1, text, "%s per token", fmt_bytes(vm->bytes_token).s);
+    char parts[FIT_TEXT];
+    int n = 0;
+    for (uint32_t i = 0; wide && i < vm->byte_parts && n < (int)sizeof parts - 32; i++)
+        if (vm->byte_part[i])
+            n += snprintf(parts + n, sizeof parts - (size_t)n, "%s%s %s", n ? ", " : "",
+                          vm->byte_part[i], fmt_bytes(vm->byte_part_n[i]).s);
+    if (n)
+        fit_add(f, 4, text, "%s", parts);
+    if (vm->bytes_dense > 0)
+        fit_add(f, 2, text, "dense would read %s", fmt_bytes(vm->bytes_dense).s);
+}
+
+void pane_bandwidth(struct surface *s, const struct theme *t, const struct vm_latency *vm)
+{
+    struct style text = theme_style(t, ROLE_TEXT), dim = theme_style(t, ROLE_DIM);
+    struct style gauge = theme_style(t, ROLE_GAUGE);
+    int x = surface_text(s, 0, 0, "bw  ", theme_style(t, ROLE_TITLE));
+    bool known = vm->bandwidth > 0 && vm->bandwidth_peak > 0;
+    if (known) {
+        double share = vm->bandwidth / vm->bandwidth_peak;
+        int w = s->w >= 120 ? 30 : s->w >= 70 ? 16 : 8;
+        int full = (int)(fmin(share, 1) * w + 0.5);
+        x = surface_text(s, x, 0, "[", dim);
+        for (int i = 0; i < w; i++)
+            surface_rune(s, x + i, 0, i < full ? '#' : '.', i < full ? gauge : dim);
+        x = surface_text(s, x + w, 0, "] ", dim);
+    }
+    struct fit f = {.n = 0};
+    if (known)
+        fit_brief(fit_add(&f, 0, text, "%.1f of %.1f GB/s (%s of measured peak)",
+                          vm->bandwidth / 1e9, vm->bandwidth_peak / 1e9,
+                          fmt_percent(vm->bandwidth / vm->bandwidth_peak).s),
+                  "%.1f of %.1f GB/s %s", vm->bandwidth / 1e9, vm->bandwidth_peak / 1e9,
+                  fmt_percent(vm->bandwidth / vm->bandwidth_peak).s);
+    else if (vm->bandwidth > 0)
+        fit_add(&f, 0, text, "%.1f GB/s, peak not measured", vm->bandwidth / 1e9);
+    add_bytes(&f, vm, text, s->w >= 120);
+    if (f.n == 0)
+        fit_add(&f, 0, dim, "memory traffic appears with the first token");
+    fit_draw(&f, s, t, x, 0, s->w - x, "  ", dim);
+}
