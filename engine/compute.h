@@ -54,7 +54,8 @@ struct ff_weights {
 };
 
 /* unit, margin, alive: [n][blocks].  Controller in float32; the first of equal maxima wins.
- * z is scratch of n * (r + blocks * units) floats. */
+ * z is scratch of n * (r + blocks * units) floats; behind the first n * r it holds the
+ * controller's logits, bias included. */
 void compute_choose(struct compute *c, const struct ff_weights *w, const float *x, size_t n,
                     float *z, uint16_t *unit, float *margin);
 

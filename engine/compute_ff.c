@@ -26,23 +26,40 @@ struct choose_job {
     float *margin;
 };
 
-static void pick(const float *z, const float *bias, uint32_t units, uint16_t *unit,
-                 float *margin)
+static void pick(const float *z, uint32_t units, uint16_t *unit, float *margin)
 {
     uint32_t best = 0;
-    float top = z[0] + bias[0], second = -FLT_MAX;
+    float top = z[0], second = -FLT_MAX;
     for (uint32_t i = 1; i < units; i++) {
-        float v = z[i] + bias[i];
-        if (v > top) {
+        if (z[i] > top) {
             second = top;
-            top = v;
+            top = z[i];
             best = i;
-        } else if (v > second) {
-            second = v;
+        } else if (z[i] > second) {
+            second = z[i];
         }
     }
     *unit = (uint16_t)best;
     *margin = top - second;
+}
+
+/* z of blocks [k0, k1) for all rows, bias included. */
+static void scores(const struct choose_job *j, size_t k0, size_t k1)
+{
+    const struct ff_weights *w = j->w;
+    size_t all = (size_t)w->blocks * w->units, r = w->ctl1.rows;
+    size_t z0 = k0 * w->units, z1 = k1 * w->units;
+    if (w->ctl2.pack && j->c->k->panels) {
+        for (size_t t = 0; t < j->n; t++)
+            memcpy(j->z + t * all + z0, w->ctlb + z0, (z1 - z0) * sizeof *j->z);
+        j->c->k->panels(w->ctl2.pack, 0, z0 / PANEL, z1 / PANEL, j->low, r, j->n, j->z + z0,
+                        all);
+        return;
+    }
+    j->c->k->rows(&w->ctl2, z0, z1, j->low, r, j->n, j->z + z0, all);
+    for (size_t t = 0; t < j->n; t++)
+        for (size_t i = z0; i < z1; i++)
+            j->z[t * all + i] += w->ctlb[i];
 }
 
 static void choose_part(void *arg, uint32_t thread, size_t k0, size_t k1)
@@ -50,13 +67,12 @@ static void choose_part(void *arg, uint32_t thread, size_t k0, size_t k1)
     (void)thread;
     struct choose_job *j = arg;
     const struct ff_weights *w = j->w;
-    size_t all = (size_t)w->blocks * w->units, r = w->ctl1.rows;
-    j->c->k->rows(&w->ctl2, k0 * w->units, k1 * w->units, j->low, r, j->n, j->z + k0 * w->units,
-                  all);
+    size_t all = (size_t)w->blocks * w->units;
+    scores(j, k0, k1);
     for (size_t t = 0; t < j->n; t++)
         for (size_t k = k0; k < k1; k++)
-            pick(j->z + t * all + k * w->units, w->ctlb + k * w->units, w->units,
-                 &j->unit[t * w->blocks + k], &j->margin[t * w->blocks + k]);
+            pick(j->z + t * all + k * w->units, w->units, &j->unit[t * w->blocks + k],
+                 &j->margin[t * w->blocks + k]);
 }
 
 void compute_choose(struct compute *c, const struct ff_weights *w, const float *x, size_t n,

@@ -7,11 +7,11 @@
 #include <string.h>
 
 /* softmax(z)[best], computed around the largest value, which is z[best]. */
-static float probability(const float *z, const float *bias, uint32_t n, uint32_t best)
+static float probability(const float *z, uint32_t n, uint32_t best)
 {
-    float sum = 0, top = z[best] + (bias ? bias[best] : 0);
+    float sum = 0;
     for (uint32_t i = 0; i < n; i++)
-        sum += expf(z[i] + (bias ? bias[i] : 0) - top);
+        sum += expf(z[i] - z[best]);
     return 1 / sum;
 }
 
@@ -39,7 +39,7 @@ static void run_multiply(struct pass *p, const struct ff *ff, size_t n)
     for (size_t t = 0; t < n; t++)
         for (size_t k = 0; k < K; k++) {
             uint32_t best = s->unit[t * K + k];
-            float gain = probability(z + (t * K + k) * N, w->ctlb + k * N, w->units, best);
+            float gain = probability(z + (t * K + k) * N, w->units, best);
             s->alive[t * K + k] = add_unit(p, w, (uint32_t)(k * N) + best, gain,
                                            s->x + t * ff->d, s->y + t * ff->d);
         }
@@ -61,7 +61,7 @@ static void run_experts(struct pass *p, const struct ff *ff, size_t n)
                 second = z[i];
             }
         }
-        float gain = ff->kind == FF_SWITCH ? probability(z, NULL, X, best) : 1;
+        float gain = ff->kind == FF_SWITCH ? probability(z, X, best) : 1;
         s->unit[t] = (uint16_t)best;
         s->margin[t] = z[best] - second;
         s->alive[t] = 0;

@@ -604,6 +604,8 @@ struct terra_model *terra_model_open(const char *dir, struct err *e)
         goto fail;
     }
     count_file(m);
+    if (!model_pack(m, e))
+        goto fail;
     if (c.vocab.type != VOCAB_NONE) {
         m->vocab = vocab_open(dir, &c, e);
         if (!m->vocab)
@@ -637,6 +639,8 @@ void terra_model_close(struct terra_model *m)
     vocab_close(m->vocab);
     tensor_file_close(&m->file);
     free(m->made_up);
+    free(m->packs);
+    arena_free(&m->packed);
     free(m->path);
     free(m);
 }

@@ -11,6 +11,7 @@
 #ifndef TERRA_MODEL_H
 #define TERRA_MODEL_H
 
+#include "engine/base/arena.h"
 #include "engine/compute.h"
 #include "engine/config.h"
 #include "engine/tensor_file.h"
@@ -117,6 +118,8 @@ struct terra_model {
     struct tensor_file file; /* empty for a preset */
     void *made_up;           /* preset's weights, NULL otherwise */
     size_t made_up_bytes;
+    struct pack *packs; /* copies in packed form, see model_pack.c */
+    struct arena packed;
     struct terra_vocab *vocab;
     struct mat emb, out_emb;
     struct positions pos_enc, pos_dec;
@@ -138,5 +141,9 @@ struct tensor_source {
 
 /* Fills m's weights from m->cfg and a source of tensors, and the byte counts of m->info. */
 bool model_bind(struct terra_model *m, const struct tensor_source *src, struct err *e);
+
+/* Copies the small always-used matrices into the form that the fast kernels want; does
+ * nothing for the scalar set. */
+bool model_pack(struct terra_model *m, struct err *e);
 
 #endif

@@ -9,15 +9,17 @@
 
 #include <string.h>
 
-#define SIMD_SET   kernels_avx2
-#define SIMD_NAME  "avx2"
-#define V          __m256
-#define LANES      8
-#define ROWS       4
-#define SIDE       2
-#define COLS       8
-#define PANEL_ROWS 6
-#define PANELS     1
+#define SIMD_SET     kernels_avx2
+#define SIMD_NAME    "avx2"
+#define V            __m256
+#define LANES        8
+#define ROWS         4
+#define SIDE         2
+#define COLS         8
+#define PANEL_ROWS   6
+#define PANELS       1
+#define PANELS_ALONE 4
+#define MOST_SUMS    12
 
 #define v_zero()       _mm256_setzero_ps()
 #define v_set(f)       _mm256_set1_ps(f)

@@ -7,15 +7,17 @@
 
 #include <immintrin.h>
 
-#define SIMD_SET   kernels_avx512
-#define SIMD_NAME  "avx512"
-#define V          __m512
-#define LANES      16
-#define ROWS       4
-#define SIDE       4
-#define COLS       16
-#define PANEL_ROWS 8
-#define PANELS     2
+#define SIMD_SET     kernels_avx512
+#define SIMD_NAME    "avx512"
+#define V            __m512
+#define LANES        16
+#define ROWS         4
+#define SIDE         4
+#define COLS         16
+#define PANEL_ROWS   8
+#define PANELS       2
+#define PANELS_ALONE 8
+#define MOST_SUMS    16
 
 #define v_zero()       _mm512_setzero_ps()
 #define v_set(f)       _mm512_set1_ps(f)

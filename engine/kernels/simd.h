@@ -12,7 +12,8 @@
  *   v_round(v)  v_zero_below(v, x, limit)                0 in lanes where x < limit
  *   ROWS, SIDE                    weight rows and x rows of a register tile
  *   COLS                          vectors of an axpy's column tile
- *   PANEL_ROWS, PANELS            x rows and panels of a packed product's tile
+ *   PANEL_ROWS, PANELS            x rows and panels of a packed product's tile,
+ *   PANELS_ALONE, MOST_SUMS       its panels for a single x row, its vectors of sums
  *
  * Order of sums.  A dot product keeps one vector of partial sums, fed in index order and
  * folded by v_sum at the end, in every tile shape; a packed product keeps one sum per
@@ -278,32 +279,30 @@ static void axpy_at(const struct mat *w, const uint32_t *row, const float *a, si
 
 /* ---- packed products ------------------------------------------------------------------- */
 
-/* y rows += scale * (x rows . one or two panels of weights). */
-INLINE void panel_tile(enum terra_dtype t, const char *w0, const char *w1, size_t depth,
+/* y rows += scale * (x rows . `panels` neighbouring panels of weights, `bytes` apart). */
+INLINE void panel_tile(enum terra_dtype t, const char *data, size_t bytes, size_t depth,
                        const float *scale, const float *x, size_t ld_x, int n, int panels,
                        float *y, size_t ld_y)
 {
-    enum { PER = PANEL / LANES, WIDE = PANELS * PER };
-    V acc[PANEL_ROWS * WIDE];
+    enum { PER = PANEL / LANES };
+    V acc[MOST_SUMS];
     const int wide = panels * PER;
     UNROLL for (int i = 0; i < n * wide; i++)
     {
         acc[i] = v_zero();
     }
     for (size_t k = 0; k < depth; k++) {
-        V w[WIDE];
-        UNROLL for (int j = 0; j < PER; j++)
-        {
-            w[j] = weights(t, w0, k * PANEL + j * LANES);
-            if (panels == 2)
-                w[PER + j] = weights(t, w1, k * PANEL + j * LANES);
-        }
+        V v[PANEL_ROWS];
         UNROLL for (int i = 0; i < n; i++)
         {
-            V v = v_set(x[i * ld_x + k]);
-            UNROLL for (int j = 0; j < wide; j++)
+            v[i] = v_set(x[i * ld_x + k]);
+        }
+        UNROLL for (int j = 0; j < wide; j++)
+        {
+            V w = weights(t, data + j / PER * bytes, k * PANEL + j % PER * LANES);
+            UNROLL for (int i = 0; i < n; i++)
             {
-                acc[i * wide + j] = v_fma(w[j], v, acc[i * wide + j]);
+                acc[i * wide + j] = v_fma(w, v[i], acc[i * wide + j]);
             }
         }
     }
@@ -320,10 +319,10 @@ INLINE void panel_tile(enum terra_dtype t, const char *w0, const char *w1, size_
 
 #define PANEL_CASE(n)                                                                          \
     case n:                                                                                    \
-        panel_tile(t, w0, w1, depth, scale, x, ld_x, n, panels, y, ld_y);                      \
+        panel_tile(t, data, bytes, depth, scale, x, ld_x, n, panels, y, ld_y);                 \
         break
 
-INLINE void panel_rows(enum terra_dtype t, const char *w0, const char *w1, size_t depth,
+INLINE void panel_rows(enum terra_dtype t, const char *data, size_t bytes, size_t depth,
                        const float *scale, const float *x, size_t ld_x, size_t n, int panels,
                        float *y, size_t ld_y)
 {
@@ -354,13 +353,21 @@ INLINE void panels_typed(enum terra_dtype t, const struct pack *w, size_t group,
 {
     const size_t bytes = (size_t)w->depth * PANEL * dtype_size(t);
     const char *p = (const char *)w->data + (group * w->panels + p0) * bytes;
-    const float *scale = w->scale ? w->scale + (group * w->panels + p0) * PANEL : NULL;
-    for (; p0 + PANELS <= p1; p0 += PANELS, p += PANELS * bytes, y += PANELS * PANEL) {
-        panel_rows(t, p, p + bytes, w->depth, scale, x, ld_x, n, PANELS, y, ld_y);
-        scale = scale ? scale + PANELS * PANEL : NULL;
+    const float *scale = t == TERRA_I8 ? w->scale + (group * w->panels + p0) * PANEL : NULL;
+    for (size_t m; p0 < p1; p0 += m, p += m * bytes, y += m * PANEL) {
+        if (n == 1 && p0 + PANELS_ALONE <= p1) {
+            m = PANELS_ALONE; /* one row: more panels keep the adders busy */
+            panel_tile(t, p, bytes, w->depth, scale, x, ld_x, 1, PANELS_ALONE, y, ld_y);
+        } else if (p0 + PANELS <= p1) {
+            m = PANELS;
+            panel_rows(t, p, bytes, w->depth, scale, x, ld_x, n, PANELS, y, ld_y);
+        } else {
+            m = 1;
+            panel_rows(t, p, bytes, w->depth, scale, x, ld_x, n, 1, y, ld_y);
+        }
+        if (t == TERRA_I8)
+            scale += m * PANEL;
     }
-    if (p0 < p1)
-        panel_rows(t, p, p, w->depth, scale, x, ld_x, n, 1, y, ld_y);
 }
 
 static void panels(const struct pack *w, size_t group, size_t p0, size_t p1, const float *x,

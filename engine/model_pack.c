@@ -1,0 +1,85 @@
+/* model_pack.c - copies the small, always-used matrices into packed form.
+ *
+ * Factored products and convolutions use one small matrix for every module: they are
+ * bound by multiplies, not by memory, and run about twice as fast from panels.  The same
+ * holds for the controller's second matrix, whose rows are short.  All of a decoder
+ * block's copies lie together in the order of their use.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "engine/model.h"
+
+#include "engine/base/arena.h"
+#include "engine/base/xalloc.h"
+
+#include <stdlib.h>
+
+enum { FEWEST_MODULES = 6 }; /* below, row products are as fast and need no copy */
+
+/* One trip over the model measures or fills. */
+struct packer {
+    struct arena a;
+    struct pack *next; /* NULL: measuring */
+    size_t n;
+};
+
+static void pack_mat(struct packer *p, struct mat *w, uint32_t groups)
+{
+    size_t bytes = w->data && w->rows && !w->pack ? pack_size(w, groups) : 0;
+    if (!bytes)
+        return;
+    void *memory = arena_get(&p->a, bytes, 1);
+    p->n++;
+    if (!p->next || !memory)
+        return;
+    pack_fill(p->next, w, groups, memory);
+    w->pack = p->next++;
+}
+
+static void pack_projection(struct packer *p, struct projection *j)
+{
+    if ((j->kind == PROJ_FACTORED || j->kind == PROJ_MULTMOD) &&
+        j->conv.modules >= FEWEST_MODULES)
+        pack_mat(p, &j->w, 1);
+    else if (j->kind == PROJ_CONV)
+        pack_mat(p, &j->w, j->conv.length * j->conv.kernel);
+}
+
+static void pack_stack(struct packer *p, struct stack *s)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        struct stack_item *it = &s->item[i];
+        for (uint32_t a = 0; a < it->n_att; a++) {
+            struct attention *at = &it->att[a];
+            struct projection *all[] = {&at->mult, &at->q,     &at->k,    &at->v,
+                                        &at->o,    &at->omult, &at->oconv};
+            for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+                pack_projection(p, all[k]);
+        }
+        if (it->kind == ITEM_BLOCK && it->ff.s.ctl2.data && it->ff.s.units % PANEL == 0)
+            pack_mat(p, &it->ff.s.ctl2, 1);
+    }
+}
+
+static void pack_all(struct packer *p, struct terra_model *m)
+{
+    pack_stack(p, &m->enc);
+    pack_stack(p, &m->dec);
+    pack_projection(p, &m->loss);
+}
+
+bool model_pack(struct terra_model *m, struct err *e)
+{
+    struct packer p = {0};
+    if (!kernels_get(NULL)->panels)
+        return true;
+    pack_all(&p, m);
+    if (p.n == 0)
+        return true;
+    size_t n = p.n;
+    if (p.a.overflow || !arena_open(&m->packed, p.a.used, e))
+        return err_prefix(e, "packing %zu matrices", n);
+    m->packs = p.next = xcalloc(n, sizeof *p.next);
+    p.a = m->packed;
+    pack_all(&p, m);
+    return true;
+}
