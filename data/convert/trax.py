@@ -50,7 +50,13 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--controller",
         choices=tuple(MODEL_DTYPES),
         default="f32",
-        help="dtype of the feed-forward controllers of an int8 model (default: f32)",
+        help="for int8 models: dtype of the feed-forward controllers (default: f32)",
+    )
+    parser.add_argument(
+        "--rest",
+        choices=tuple(MODEL_DTYPES),
+        default="f32",
+        help="for int8 models: dtype of embeddings, positions, encoder attention (default: f32)",
     )
     parser.add_argument("--rotations", type=Path, metavar="FILE", help="npz, one array per layer")
     parser.add_argument("--max-source", type=int, metavar="N", help="context in source tokens")
@@ -115,7 +121,7 @@ def convert(args: argparse.Namespace) -> str:
             raise ConvertError(f"{args.vocab}: {text}")
         config["vocabulary"] = {"type": "t2t", "reserved": reserved}
     write_model_folder(
-        args.output, config, tensors, args.dtype, args.vocab, controller=args.controller
+        args.output, config, tensors, args.dtype, args.vocab, args.controller, args.rest
     )
     weights = sum(x.size for x in flat)
     line = f"{args.output}: {len(flat)} tensors, {weights} weights, {args.dtype}"

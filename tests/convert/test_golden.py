@@ -33,7 +33,7 @@ def reference_config(folder: Path) -> ref.Config:
 
 class Golden(FolderTest):
     def model(self, folder: Path, *more: str) -> Path:
-        out = self.folder / (folder.name + "-".join(more))
+        out = self.folder / "".join((folder.name, *more))
         arguments = [folder / "model_1.pkl.gz", "--config", folder / "config.gin", "-o", out]
         if (folder / "rotations.npz").exists():
             arguments += ["--rotations", folder / "rotations.npz"]
@@ -103,7 +103,7 @@ class Golden(FolderTest):
     def test_int8_is_within_half_a_step(self) -> None:
         folder = GOLDEN / "c4_medium_tiny"
         exact = read_tensors(self.model(folder) / "model.safetensors")
-        path = self.model(folder, "--dtype", "int8", "--controller", "f32") / "model.safetensors"
+        path = self.model(folder, "--dtype", "int8", "--rest", "int8") / "model.safetensors"
         header, raw = read_safetensors(path)
         close = read_tensors(path)
         self.assertEqual(set(close), set(exact))
@@ -122,6 +122,21 @@ class Golden(FolderTest):
                 self.assertEqual(entry["dtype"], "F32", name)
         self.assertEqual(header["emb"]["dtype"], "I8")
         self.assertEqual(header["dec.0.ff.w1"]["dtype"], "I8")
+
+    def test_int8_keeps_the_rest_as_asked(self) -> None:
+        folder = GOLDEN / "c4_medium_tiny"
+        bulk = ("dec.0.attn1.k.w", "dec.1.ff.w2", "enc.0.ff.w1", "loss.proj")
+        rest = ("emb", "pos_d", "enc.1.attn.o.w")
+        for options, rest_kind, controller in (
+            ((), "F32", "F32"),
+            (("--rest", "bf16"), "BF16", "F32"),
+            (("--rest", "int8", "--controller", "bf16"), "I8", "BF16"),
+        ):
+            path = self.model(folder, "--dtype", "int8", *options) / "model.safetensors"
+            header, _ = read_safetensors(path)
+            self.assertEqual({header[n]["dtype"] for n in bulk}, {"I8"})
+            self.assertEqual({header[n]["dtype"] for n in rest}, {rest_kind})
+            self.assertEqual(header["dec.0.ff.ctl2"]["dtype"], controller)
 
     def test_bf16_is_rounded_to_nearest(self) -> None:
         folder = GOLDEN / "one_swap"

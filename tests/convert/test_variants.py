@@ -13,6 +13,7 @@ import numpy as np
 from common import FolderTest, read_config
 
 import terraformer_ref as ref
+from make_ref_fixtures import choices
 from model_folder import read_tensors, to_trax
 from oracle import RefNet
 from synthetic import (
@@ -204,6 +205,30 @@ class Oracle(unittest.TestCase):
                 got = net.forward(np.array([case["source"]]), np.array([case["target"] + pads]))
                 expected = np.load(folder / case["logits_file"])
                 self.assertLess(np.abs(got[0, :rows] - expected).max(), 1e-5 * expected.std())
+
+    def test_int8_chooses_the_same_units(self) -> None:
+        """At least 99% of the golden choices, encoder and decoder, in every fixture."""
+        for folder in MODELS:
+            if folder.name in ("lsh", "dense_twin"):
+                continue
+            with self.subTest(folder.name), tempfile.TemporaryDirectory() as out:
+                arguments = [str(folder / "model_1.pkl.gz"), "--config", str(folder / "config.gin")]
+                arguments += ["--dtype", "int8", "-o", out]
+                trax.convert(trax.parse_arguments(arguments))
+                tensors = read_tensors(Path(out) / "model.safetensors")
+                c = RefConfig(**vars(reference_config(folder)))
+                net = RefNet(c, {n: to_trax(n, s, tensors) for n, s in full_layout(c)})
+                same = total = 0
+                for case in json.loads((folder / "expect.json").read_text())["cases"]:
+                    net.records = []
+                    target = case["target"] or [0]
+                    net.forward(np.array([case["source"]]), np.array([target]))
+                    n_e = sum(t != 0 for t in case["source"])
+                    got = choices(c, net, n_e, len(target))
+                    expected = np.load(folder / case["ff_choice_file"])
+                    same += ((got == expected) & (expected >= 0)).sum()
+                    total += (expected >= 0).sum()
+                self.assertGreaterEqual(same / total, 0.99)
 
     def test_cached_steps_equal_the_whole_sequence(self) -> None:
         rs = np.random.RandomState(3)
