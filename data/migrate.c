@@ -17,13 +17,14 @@ const size_t store_n_migrations = sizeof store_migrations / sizeof *store_migrat
 static bool run_step(struct store *s, const struct migration *m, struct err *e)
 {
     int64_t now;
-    char version[48];
+    char mark[96];
     if (!store_exec(s, "BEGIN IMMEDIATE", e))
         return false;
     bool ok = store_pragma_int(s, "PRAGMA user_version", &now, e);
     if (ok && now < m->to) { /* else another process was faster */
-        snprintf(version, sizeof version, "PRAGMA user_version = %d", m->to);
-        ok = store_exec(s, m->sql, e) && store_exec(s, version, e);
+        snprintf(mark, sizeof mark, "PRAGMA application_id = %d; PRAGMA user_version = %d",
+                 STORE_APPLICATION_ID, m->to);
+        ok = store_exec(s, m->sql, e) && store_exec(s, mark, e);
     }
     return store_end(s, ok, e);
 }

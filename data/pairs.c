@@ -53,7 +53,7 @@ bool pairs_next(struct pairs *p, struct pair *out, struct err *e)
 
     cJSON *o = cJSON_ParseWithLength(buf_str(&p->text), p->text.len);
     const char *document = text_of(o, "document"), *summary = text_of(o, "summary");
-    const char *source = text_of(o, "source");
+    const char *source = text_of(o, "source"), *style = text_of(o, "style");
     pool_free(&p->pool);
     if (document && summary) {
         *out = (struct pair){.document = pool_str(&p->pool, document),
@@ -61,6 +61,7 @@ bool pairs_next(struct pairs *p, struct pair *out, struct err *e)
                              .n_document = strlen(document),
                              .n_summary = strlen(summary),
                              .source = pool_str(&p->pool, source ? source : ""),
+                             .style = pool_str(&p->pool, style ? style : ""),
                              .line = p->line};
     } else {
         err_set(e, ERR_INPUT, "%s:%llu: %s", p->name, (unsigned long long)p->line,

@@ -1,7 +1,7 @@
 /* pairs.h - documents with summaries, one JSON object a line.
  *
- * Purpose: the input of `terra eval`: {"document": ..., "summary": ..., "source": ...},
- *          other keys ignored.
+ * Purpose: the input of `terra eval`: {"document": ..., "summary": ..., "source": ...,
+ *          "style": ...}, other keys ignored.
  * Owns:    the last pair's text, until the next call.  The stream is the caller's.
  * Errors:  ERR_INPUT with name, line number and reason.
  * Threads: one reader at a time.
@@ -20,8 +20,8 @@
 struct pair {
     const char *document, *summary; /* never NULL */
     size_t n_document, n_summary;
-    const char *source; /* "" if missing */
-    uint64_t line;      /* from 1 */
+    const char *source, *style; /* "" if missing */
+    uint64_t line;              /* from 1 */
 };
 
 struct pairs {

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- words as numbers --------------------------------------------------------- */
+/* ---- words as numbers ----------------------------------------------------------- */
 
 struct words {
     uint32_t *id;
@@ -128,7 +128,7 @@ static void tokenize(struct vocabulary *v, const char *s, size_t n, struct words
         add_word(out, number_of(v, start));
 }
 
-/* ---- scores ---------------------------------------------------------------------- */
+/* ---- scores --------------------------------------------------------------------- */
 
 static struct rouge_score score(size_t hits, size_t n_reference, size_t n_candidate)
 {
@@ -282,7 +282,7 @@ static void mark_lcs(const struct words *ref, const struct words *can, const str
     free(scratch);
 }
 
-/* ---- Lsum --------------------------------------------------------------------------- */
+/* ---- Lsum ----------------------------------------------------------------------- */
 
 struct sentences {
     struct words *list;

@@ -26,7 +26,7 @@
 
 struct store;
 
-/* ---- opening ----------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------- */
 
 /* Why the last call failed, for the one who can act on it. */
 enum store_trouble {
@@ -82,7 +82,7 @@ bool store_set_aside(const char *path, char *moved_to, struct err *e);
 bool store_log_on(struct store *s);
 bool store_log_set(struct store *s, bool on, struct err *e);
 
-/* ---- models and documents ------------------------------------------------------ */
+/* ---- models and documents ------------------------------------------------------- */
 
 struct store_model {
     int64_t id; /* filled by the store */
@@ -112,7 +112,7 @@ bool store_document_put(struct store *s, const struct store_document *d, int64_t
 bool store_document_get(struct store *s, int64_t id, bool with_body, struct pool *p,
                         struct store_document *out, struct err *e);
 
-/* ---- sessions -------------------------------------------------------------------- */
+/* ---- sessions ------------------------------------------------------------------- */
 
 struct store_session {
     int64_t id;
@@ -165,7 +165,7 @@ struct store_hit {
 bool store_search(struct store *s, const char *words, uint32_t limit, struct pool *p,
                   struct store_hit **out, size_t *n, struct err *e);
 
-/* ---- runs -------------------------------------------------------------------------- */
+/* ---- runs ----------------------------------------------------------------------- */
 
 enum store_kind {
     STORE_CHAT,
@@ -297,7 +297,7 @@ bool store_tokens(struct store *s, int64_t run, struct pool *p, struct store_tok
 bool store_trace_get(struct store *s, int64_t run, enum store_stage stage, struct pool *p,
                      struct store_trace *out, struct err *e);
 
-/* ---- summaries ------------------------------------------------------------------------ */
+/* ---- summaries ------------------------------------------------------------------ */
 
 struct store_summary {
     int64_t id, document, run; /* run: the one that wrote the final text */
@@ -319,7 +319,7 @@ bool store_summary_of(struct store *s, int64_t run, struct pool *p, struct store
 bool store_summary_list(struct store *s, int64_t document /* 0: all */, struct pool *p,
                         struct store_summary **out, size_t *n, struct err *e);
 
-/* ---- use of units ----------------------------------------------------------------------- */
+/* ---- use of units --------------------------------------------------------------- */
 
 struct store_use_opts {
     int64_t model, session, run; /* 0: any */
@@ -341,8 +341,7 @@ struct store_use {
 bool store_use(struct store *s, const struct store_use_opts *o, struct pool *p,
                struct store_use *out, struct err *e);
 
-/* ---- space ----------------------------------------------------------------------------------
- */
+/* ---- space ---------------------------------------------------------------------- */
 
 struct store_stat {
     int schema;

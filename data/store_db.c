@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* ---- causes ---------------------------------------------------------------------- */
+/* ---- causes --------------------------------------------------------------------- */
 
 static enum store_trouble trouble_of(int rc, int os_error)
 {
@@ -94,7 +94,7 @@ bool store_fail(struct store *s, struct err *e)
     return store_fail_as(s, t, e, "%s", sentence(t));
 }
 
-/* ---- statements --------------------------------------------------------------------- */
+/* ---- statements ----------------------------------------------------------------- */
 
 #define STORE_STATEMENT_TEXT(name, sql) [STMT_##name] = sql,
 static const char *const statement_text[STORE_STATEMENT_COUNT] = {
@@ -174,7 +174,7 @@ bool store_one_int(struct store *s, sqlite3_stmt *st, int64_t *out, const char *
     return store_done(s, st, e); /* an UPDATE ... RETURNING ends with the last step */
 }
 
-/* ---- values ---------------------------------------------------------------------------- */
+/* ---- values --------------------------------------------------------------------- */
 
 void bind_int(sqlite3_stmt *st, int i, int64_t v)
 {
@@ -243,7 +243,7 @@ const char *column_blob(sqlite3_stmt *st, int i, struct pool *p, size_t *n)
     return pool_copy(p, data, *n);
 }
 
-/* ---- transactions ------------------------------------------------------------------------ */
+/* ---- transactions --------------------------------------------------------------- */
 
 static bool file_is_ours(const struct store *s)
 {

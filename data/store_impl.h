@@ -45,7 +45,7 @@ struct store *store_open_with(const struct store_opts *o, const struct migration
  * looks at user_version again, so that two processes may do this at once. */
 bool store_migrate(struct store *s, struct store_report *rep, struct err *e);
 
-/* ---- store_db.c ------------------------------------------------------------------ */
+/* ---- store_db.c ----------------------------------------------------------------- */
 
 /* Translates the connection's last result into s->trouble and *e; returns false. */
 bool store_fail(struct store *s, struct err *e);
@@ -86,16 +86,22 @@ bool store_begin(struct store *s, struct err *e);
 /* ok: commits, else rolls back; returns whether it was committed. */
 bool store_end(struct store *s, bool ok, struct err *e);
 
+/* Deletes sessions that are marked so or changed last before `before_ms`, with all that
+ * hangs on them; inside the caller's transaction. */
+bool store_purge(struct store *s, int64_t before_ms, int64_t *sessions, struct err *e);
+/* Free pages go back to the disk; that others read meanwhile only postpones it. */
+void store_give_back(struct store *s);
+
 /* Copies the whole database with SQLite's backup into a new file (0600), through a
  * temporary name; `replace` allows that the target exists. */
 bool store_copy(struct store *s, const char *to, bool replace, struct err *e);
 
-/* ---- store_trace.c ------------------------------------------------------------------ */
+/* ---- store_trace.c -------------------------------------------------------------- */
 
 /* Writes one trace; inside the caller's transaction. */
 bool store_trace_put(struct store *s, int64_t run, const struct store_trace *t, struct err *e);
 
-/* ---- store_recover.c ------------------------------------------------------------------ */
+/* ---- store_recover.c ------------------------------------------------------------ */
 
 /* This process, as a running row names it. */
 struct store_process {

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- processes ------------------------------------------------------------------------ */
+/* ---- processes ------------------------------------------------------------------ */
 
 /* When a process started, in ticks since boot: tells a reused number apart.  0: unknown. */
 static int64_t start_of(int64_t pid)
@@ -52,8 +52,7 @@ static bool is_dead(int64_t pid, int64_t start, const char *boot,
     return start && present && present != start;
 }
 
-/* ---- text -----------------------------------------------------------------------------------
- */
+/* ---- text ----------------------------------------------------------------------- */
 
 bool store_output_of_tokens(struct store *s, int64_t run, struct pool *p, const char **out,
                             size_t *n, struct err *e)
@@ -82,8 +81,7 @@ bool store_index_output(struct store *s, int64_t run, const char *text, size_t n
     return store_done(s, st, e);
 }
 
-/* ---- recovery
- * -------------------------------------------------------------------------------- */
+/* ---- recovery ------------------------------------------------------------------- */
 
 static bool find_dead(struct store *s, struct buf *runs, struct err *e)
 {

@@ -31,7 +31,7 @@ static bool no_run(int64_t run, struct err *e)
     return err_set(e, ERR_CHECK, "no run %lld", (long long)run);
 }
 
-/* ---- writing --------------------------------------------------------------------------- */
+/* ---- writing -------------------------------------------------------------------- */
 
 static bool params_are_json(const char *params, struct err *e)
 {
@@ -198,7 +198,7 @@ bool store_run_end(struct store *s, int64_t run, const struct store_run_end *end
     return ok;
 }
 
-/* ---- reading ---------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------- */
 
 static int64_t count_or_unknown(sqlite3_stmt *st, int i)
 {
@@ -337,7 +337,7 @@ bool store_tokens(struct store *s, int64_t run, struct pool *p, struct store_tok
     return got == 0;
 }
 
-/* ---- summaries --------------------------------------------------------------------------- */
+/* ---- summaries ------------------------------------------------------------------ */
 
 static bool put_steps(struct store *s, int64_t summary, const struct store_summary *m,
                       struct err *e)

@@ -11,8 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- size ---------------------------------------------------------------------------------
- */
+/* ---- size ----------------------------------------------------------------------- */
 
 bool store_stat(struct store *s, struct store_stat *out, struct err *e)
 {
@@ -47,8 +46,7 @@ bool store_stat(struct store *s, struct store_stat *out, struct err *e)
     return true;
 }
 
-/* ---- pruning -------------------------------------------------------------------------------
- */
+/* ---- pruning -------------------------------------------------------------------- */
 
 static bool count_pruned(struct store *s, const struct store_prune_opts *o,
                          struct store_pruned *out, struct err *e)
@@ -88,6 +86,24 @@ static bool delete_before(struct store *s, enum store_statement which, int64_t b
     return store_done(s, st, e);
 }
 
+bool store_purge(struct store *s, int64_t before_ms, int64_t *sessions, struct err *e)
+{
+    sqlite3_stmt *sweep = NULL;
+    if (!delete_before(s, STMT_PURGE_FTS, before_ms, e) ||
+        !delete_before(s, STMT_PURGE_SESSIONS, before_ms, e))
+        return false;
+    *sessions = sqlite3_changes64(s->db);
+    /* The search index keeps the words of deleted rows until its parts are merged. */
+    return (sweep = store_stmt(s, STMT_DOCUMENT_SWEEP, e)) && store_done(s, sweep, e) &&
+           store_exec(s, "INSERT INTO run_fts(run_fts) VALUES('optimize')", e);
+}
+
+void store_give_back(struct store *s)
+{
+    sqlite3_exec(s->db, "PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)", NULL,
+                 NULL, NULL);
+}
+
 bool store_prune(struct store *s, const struct store_prune_opts *o, struct store_pruned *out,
                  struct err *e)
 {
@@ -96,25 +112,17 @@ bool store_prune(struct store *s, const struct store_prune_opts *o, struct store
         return count_pruned(s, o, out, e);
     if (!store_begin(s, e))
         return false;
-    bool ok = count_pruned(s, o, out, e);
-    if (ok && o->traces) {
-        ok = delete_before(s, STMT_PRUNE_TRACES, o->before_ms, e);
-    } else if (ok) {
-        sqlite3_stmt *sweep = NULL;
-        ok = delete_before(s, STMT_PURGE_FTS, o->before_ms, e) &&
-             delete_before(s, STMT_PURGE_SESSIONS, o->before_ms, e) &&
-             (sweep = store_stmt(s, STMT_DOCUMENT_SWEEP, e)) && store_done(s, sweep, e);
-    }
+    int64_t sessions = 0;
+    bool ok = count_pruned(s, o, out, e) &&
+              (o->traces ? delete_before(s, STMT_PRUNE_TRACES, o->before_ms, e)
+                         : store_purge(s, o->before_ms, &sessions, e));
     if (!store_end(s, ok, e))
         return false;
-    /* Give the space back; that others read meanwhile only postpones it. */
-    sqlite3_exec(s->db, "PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)", NULL,
-                 NULL, NULL);
+    store_give_back(s);
     return true;
 }
 
-/* ---- copies
- * ---------------------------------------------------------------------------------- */
+/* ---- copies --------------------------------------------------------------------- */
 
 /* SQLite's own backup: consistent while others write, and the -wal is part of it. */
 static bool copy_pages(struct store *s, const char *to, struct err *e)
@@ -168,8 +176,7 @@ bool store_backup(struct store *s, const char *to, struct err *e)
     return store_copy(s, to, false, e);
 }
 
-/* ---- checks
- * ------------------------------------------------------------------------------------- */
+/* ---- checks --------------------------------------------------------------------- */
 
 bool store_check(struct store *s, struct err *e)
 {

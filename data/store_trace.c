@@ -38,7 +38,7 @@ static bool chunk_shape(const struct chunk *c, struct trace_shape *shape)
            trace_peek(c->data, c->bytes, shape, NULL) && shape->rows == c->n;
 }
 
-/* ---- writing ----------------------------------------------------------------------------- */
+/* ---- writing -------------------------------------------------------------------- */
 
 /* The plane as codec values. */
 static void plane_values(const struct store_trace *t, enum plane plane, size_t n, uint16_t *out)
@@ -163,8 +163,7 @@ bool store_trace_put(struct store *s, int64_t run, const struct store_trace *t, 
            (!t->margin || put_plane(s, run, t, MARGIN, e));
 }
 
-/* ---- reading -------------------------------------------------------------------------------
- */
+/* ---- reading -------------------------------------------------------------------- */
 
 static enum plane plane_of(const char *name)
 {
@@ -272,8 +271,7 @@ bool store_trace_get(struct store *s, int64_t run, enum store_stage stage, struc
     return got == 0;
 }
 
-/* ---- use of units
- * ----------------------------------------------------------------------------- */
+/* ---- use of units --------------------------------------------------------------- */
 
 /* The last row of the run before, to count flips over chunk borders. */
 struct last_row {

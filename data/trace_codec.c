@@ -8,7 +8,7 @@
 #define HEADER    9
 #define FLAG_NONE 1u /* some values are TRACE_NONE, stored as `levels` */
 
-/* ---- bits, most significant first ------------------------------------------- */
+/* ---- bits, most significant first ----------------------------------------------- */
 
 struct bit_writer {
     struct buf *out;
@@ -59,7 +59,7 @@ static unsigned bits_for(uint32_t symbols)
     return bits;
 }
 
-/* ---- header ------------------------------------------------------------------- */
+/* ---- header --------------------------------------------------------------------- */
 
 struct layout {
     uint32_t rows, places; /* places = layers * blocks */
@@ -242,7 +242,7 @@ bool trace_decode(enum trace_codec codec, const void *blob, size_t n, uint16_t *
     return true;
 }
 
-/* ---- margins and checksum ----------------------------------------------------------- */
+/* ---- margins and checksum ------------------------------------------------------- */
 
 uint16_t trace_margin_level(float margin)
 {

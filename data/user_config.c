@@ -69,7 +69,7 @@ const struct config_info config_info[CONFIG_KEYS] = {
                              "--max-document", "largest document in bytes (k, M, G)"},
 };
 
-/* ---- one value ------------------------------------------------------------------- */
+/* ---- one value ------------------------------------------------------------------ */
 
 static bool parse_number(const char *text, double *out)
 {
@@ -311,7 +311,7 @@ static cJSON *parse_object(struct user_config *c, const char *text, size_t n, co
     return o;
 }
 
-/* ---- nearest name ------------------------------------------------------------------- */
+/* ---- nearest name --------------------------------------------------------------- */
 
 static unsigned distance(const char *a, const char *b)
 {
@@ -349,7 +349,7 @@ static const char *nearest_key(const char *name)
     return best;
 }
 
-/* ---- the two files ------------------------------------------------------------------- */
+/* ---- the two files -------------------------------------------------------------- */
 
 static const char *json_as_text(const cJSON *v, char *space, size_t n)
 {
@@ -478,7 +478,7 @@ bool user_config_load(struct user_config *c, const char *file, struct err *e)
     return true;
 }
 
-/* ---- places ---------------------------------------------------------------------------- */
+/* ---- places --------------------------------------------------------------------- */
 
 static const char *join(struct user_config *c, const char *dir, const char *name)
 {
