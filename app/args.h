@@ -68,7 +68,8 @@ struct args {
     bool reply_only, traces, no_generate, step;
 
     /* bench */
-    const char *preset, *dtype;
+    const char *preset, *dtype, *modes, *svg;
+    bool paper, sweep, one_layer;
     int64_t bench_prompt, bench_tokens, bench_rounds, bench_depth, blocks;
 
     /* doctor, help */

@@ -6,6 +6,7 @@
 #include "engine/base/json_out.h"
 #include "engine/base/xalloc.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -286,6 +287,24 @@ int cli_close(struct cli *c, bool ok, const struct err *e)
     if (broken)
         signals_die(SIGPIPE);
     return status;
+}
+
+bool cli_output(struct cli *c, const char *text, size_t n, struct err *e)
+{
+    const char *path = c->args->output;
+    if (!path) {
+        bool json = c->out.json;
+        c->out.json = false; /* the lines are complete */
+        headless_text(&c->out, text, n);
+        c->out.json = json;
+        return true;
+    }
+    FILE *f = fopen(path, "wx"); /* never over another file */
+    if (!f)
+        return err_set(e, ERR_RESOURCE, "%s: %s", path, strerror(errno));
+    bool ok = fwrite(text, 1, n, f) == n;
+    ok = fclose(f) == 0 && ok;
+    return ok || err_set(e, ERR_RESOURCE, "%s: %s", path, strerror(errno));
 }
 
 /* ---- small parsers ------------------------------------------------------------------ */

@@ -61,6 +61,9 @@ int cli_close(struct cli *c, bool ok, const struct err *e);
 /* Before a struct cli exists: prints and gives the status. */
 int cli_fail(const struct args *a, const struct err *e);
 
+/* Finished output, to --output or standard output, as it is. */
+bool cli_output(struct cli *c, const char *text, size_t n, struct err *e);
+
 /* Ids from "3, 5 7". */
 bool cli_parse_ids(const char *text, uint32_t vocab, struct terra_ids *out, struct err *e);
 /* JSON object of what a run was asked, for the store. */

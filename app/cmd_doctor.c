@@ -198,9 +198,7 @@ int cmd_doctor(const struct args *a)
         check_model(&d);
         check_store(&d);
         check_terminal(&d);
-        c.out.json = false; /* the lines are complete */
-        headless_text(&c.out, buf_str(&d.out), d.out.len);
-        c.out.json = a->json;
+        cli_output(&c, buf_str(&d.out), d.out.len, &e);
         if (d.bad)
             ok = err_set(&e, ERR_CHECK, "%d thing%s to look at", d.bad, d.bad == 1 ? "" : "s");
     }

@@ -28,9 +28,14 @@ uint32_t generate_max_target(const struct terra_config *c)
     return rows(c, c->max_target);
 }
 
+/* White space before the first word is the vocabulary's, not the reply's. */
 static void emit(const struct generate_sink *sink, struct generate_result *r,
                  const struct terra_token *t, const char *piece, size_t n)
 {
+    while (n && r->text.len == 0 && strchr(" \n\t", *piece)) {
+        piece++;
+        n--;
+    }
     buf_add(&r->text, piece, n);
     if (sink && sink->token)
         sink->token(sink->user, t, piece, n);

@@ -30,8 +30,9 @@ enum mail_kind {
 };
 
 struct mail_step {
-    int kind;        /* enum store_kind */
-    uint32_t no, of; /* chunk, from 1 */
+    int kind;          /* enum store_kind */
+    const char *build; /* what runs it; the job's */
+    uint32_t no, of;   /* chunk, from 1 */
     int64_t n_in, n_read;
     const struct terra_model *model; /* compare: the side's; else NULL */
     enum terra_mode mode;            /* compare */

@@ -14,6 +14,7 @@
 
 #define SUMMARY_NO_REPEAT 3
 #define DEFAULT_TOKENS    256
+#define DEFAULT_STYLE     "description" /* one sentence; else the model's first */
 
 /* ---- settings ------------------------------------------------------------------ */
 
@@ -128,9 +129,13 @@ bool setup_style(const struct terra_config *m, const char *style, int32_t *id,
     *id = -1;
     *name = NULL;
     if (!style || !*style) {
+        uint32_t best = 0;
+        for (uint32_t i = 0; i < m->n_control; i++)
+            if (strcmp(m->control[i].name, DEFAULT_STYLE) == 0)
+                best = i;
         if (m->n_control) {
-            *id = m->control[0].id;
-            *name = m->control[0].name;
+            *id = m->control[best].id;
+            *name = m->control[best].name;
         }
         return true;
     }

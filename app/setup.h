@@ -39,7 +39,7 @@ struct terra_sampling setup_sampling_summary(const struct user_config *c, const 
 uint32_t setup_max_tokens(const struct user_config *c, const struct terra_config *m);
 
 /* The id of the control word in front of the source.  `style` NULL: none if the model
- * has none, else its first.  *id is -1 for none. */
+ * has none, else "description" or its first.  *id is -1 for none. */
 bool setup_style(const struct terra_config *m, const char *style, int32_t *id,
                  const char **name, struct err *e);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/worker.h"
 
+#include "app/setup.h"
 #include "engine/base/clock.h"
 #include "engine/base/xalloc.h"
 
@@ -46,6 +47,7 @@ void job_free(struct job *j)
     free(j->path);
     free(j->text);
     free(j->model_b);
+    buf_free(&j->build);
     terra_model_close(j->opened);
     document_free(&j->document);
     summarize_plan_free(&j->plan);
@@ -108,21 +110,19 @@ static void on_choices(void *user, const struct terra_choices *c)
         worker_post(w, &(struct mail){.kind = MAIL_CHOICES, .choices = *c}, NULL, 0);
 }
 
-static int store_kind_of(enum summarize_kind k)
-{
-    /* enum store_kind: summary, map, reduce, refine follow chat in this order */
-    return 1 + (int)k;
-}
+static const int kind_stored[] = {STORE_SUMMARY, STORE_MAP, STORE_REDUCE, STORE_REFINE};
 
 static void on_begin(void *user, const struct summarize_step *s)
 {
+    struct worker *w = user;
     struct mail m = {.kind = MAIL_STEP,
-                     .step = {.kind = store_kind_of(s->kind),
+                     .step = {.kind = kind_stored[s->kind],
+                              .build = buf_str(&w->current->build),
                               .no = s->no,
                               .of = s->of,
                               .n_in = s->n_in,
                               .n_read = s->n_in}};
-    worker_post(user, &m, s->text, s->n_text);
+    worker_post(w, &m, s->text, s->n_text);
 }
 
 static void on_prefilled(void *user, const struct terra_prefill_stats *p)
@@ -228,6 +228,7 @@ static bool job_summarize(struct worker *w, struct job *j, struct err *e)
                                   .end = on_end,
                                   .user = w};
     j->ran = true;
+    setup_build(w->session, &j->build);
     return summarize_run(&j->summarize, &j->plan, j->document.text, j->document.n, w->session,
                          &sink, &j->summary, e);
 }

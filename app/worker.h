@@ -43,6 +43,7 @@ struct job {
     char *model_b; /* folder; the job's own */
 
     /* results */
+    struct buf build;           /* version, kernels and threads, once a session is open */
     struct terra_model *opened; /* JOB_OPEN: the model; COMPARE: side B's, or NULL */
     bool has_document, planned, ran;
     struct document document;
