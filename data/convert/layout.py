@@ -20,7 +20,7 @@ import numpy as np
 from data.convert.errors import ConvertError
 from data.convert.hyper import SRU_WIDTH, UNSET, Attention, Hyper
 
-Shape = tuple[int | None, ...]  # None: any size
+Shape = tuple[int | None, ...]  # None: any size but 0
 Transform = Callable[[np.ndarray], np.ndarray]
 
 FIXED_BASES = (11, 13, 14, 15)
@@ -76,7 +76,7 @@ class _Flat:
             raise ConvertError(f"the checkpoint ends after {self.at} tensors, before {name}")
         x = self.arrays[self.at]
         if len(x.shape) != len(expected) or any(
-            e is not None and n != e for n, e in zip(x.shape, expected)
+            n != e if e is not None else n == 0 for n, e in zip(x.shape, expected)
         ):
             here = f"tensor {self.at} ({name})"
             raise ConvertError(f"{here}: shape {_text(x.shape)}, expected {_text(expected)}")
@@ -130,7 +130,6 @@ class Matcher:
         self.ff_block: int | None = hyper.ff_block
         self.d_ff = 0
         self.d_model = 0
-        self.positions: dict[str, Any] = {}
 
     # ---- embeddings
 
@@ -270,13 +269,10 @@ class Matcher:
         count = kernel = 0
         for x in "qkvo":
             full = f"{name}.{x}"
-            count, kernel, _, m = self.flat.take(
-                full + ".w", None, None, None, None, form=_swap_last
-            )
-            wanted = self.module_width(full, d, count, kind.modules)
-            self.flat.agree(f"{full}: module width", m, wanted)
-            self.flat.agree(f"{full}: kernel_size", kernel, kind.module_kernel)
-            self.flat.take(full + ".b", count, m)
+            shape = self.flat.take(full + ".w", None, None, None, None, form=_swap_last)
+            count, kernel = shape[:2]
+            self.module_kernel(full, d, count, shape, kind)
+            self.flat.take(full + ".b", count, shape[3])
         return {"modules": count, "module_kernel": kernel}
 
     def att_conv(self, name: str, d: int, kind: Attention) -> dict[str, Any]:
@@ -285,13 +281,22 @@ class Matcher:
         count = kernel = 0
         for x in "qkvo":
             full = f"{name}.{x}"
-            _, kernel, _, m = self.flat.take(full + ".w", 1, None, None, None, form=_swap_last)
-            if m < 1 or d % m:
-                raise ConvertError(f"{full}: modules of width {m} do not divide width {d}")
-            count = self.flat.agree(f"{full}: modules", d // m, kind.modules)
-            self.flat.agree(f"{full}: kernel_size", kernel, kind.module_kernel)
-            self.flat.take(full + ".b", m)
+            shape = self.flat.take(full + ".w", 1, None, None, None, form=_swap_last)
+            count, kernel = d // shape[3], shape[1]
+            self.module_kernel(full, d, count, shape, kind)
+            self.flat.take(full + ".b", shape[3])
         return {"modules": count, "module_kernel": kernel}
+
+    def module_kernel(
+        self, name: str, d: int, count: int, shape: tuple[int, ...], kind: Attention
+    ) -> None:
+        """Checks (.., taps over modules, in, out) of a kernel just read."""
+        m = self.module_width(name, d, count, kind.modules)
+        if shape[1] % 2 == 0 or shape[2:] != (m, m):
+            here = f"tensor {self.flat.at - 1} ({name}.w)"
+            wanted = f"an odd kernel and modules of {m} by {m}"
+            raise ConvertError(f"{here}: shape {_text(shape)}, expected {wanted}")
+        self.flat.agree(f"{name}: kernel_size", shape[1], kind.module_kernel)
 
     def one_module(self, name: str, d: int, kind: Attention) -> dict[str, Any]:
         """Convolutions over a single module are plain dense layers."""
@@ -363,7 +368,9 @@ class Matcher:
             width = flat.dense(name + ".in", d, None)[1]
             flat.dense(name + ".out", width, d)
         scaled = width * self.d_model // d
-        flat.agree("d_ff", scaled, self.d_ff or self.hyper.d_ff)
+        flat.agree("d_ff", scaled, self.hyper.d_ff)
+        if self.d_ff and scaled != self.d_ff:
+            raise ConvertError(f"{name}: d_ff {scaled}, but {self.d_ff} in earlier blocks")
         self.d_ff = scaled
         if self.sru is None:
             self.sru = self.guess_sru(d)

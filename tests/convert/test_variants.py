@@ -28,6 +28,10 @@ from synthetic import (
 from test_golden import MODELS, reference_config
 
 from data.convert import trax
+from data.convert.errors import ConvertError
+from data.convert.gin import parse_gin
+from data.convert.hyper import read_hyper
+from data.convert.layout import Matcher
 
 ATTENTION = {  # what config.json has to say about each type of synthetic.py
     "dense": {"type": "dense"},
@@ -182,6 +186,28 @@ class Variants(FolderTest):
         self.assertEqual(self.convert(*arguments, "-o", folder / "m"), (0, ""))
         tensors = read_tensors(folder / "m" / "model.safetensors")
         np.testing.assert_array_equal(tensors["loss.w"], flat[-2])
+
+    def test_wrong_shapes_never_make_a_traceback(self) -> None:
+        """One tensor of any configuration made larger, smaller, empty, flat or deep."""
+        rs = np.random.RandomState(9)
+        for name, c in variants().items():
+            hyper = read_hyper(parse_gin(gin_text(c)))
+            shapes = [shape for _, shape in full_layout(c)]
+            for _ in range(40):
+                changed, i = list(shapes), rs.randint(len(shapes))
+                shape = list(shapes[i])
+                axis = rs.randint(len(shape))
+                change = rs.randint(6)
+                if change < 4:
+                    shape[axis] = (shape[axis] + 1, shape[axis] - 1, 0, 2 * shape[axis])[change]
+                changed[i] = (*shape, 1) if change == 4 else tuple(shape)
+                if change == 5:
+                    changed.insert(i, (3,))
+                if changed == shapes:
+                    continue
+                flat = [np.broadcast_to(np.float32(0), s) for s in changed]
+                with self.assertRaises(ConvertError, msg=f"{name}: {shapes[i]} as {changed[i]}"):
+                    Matcher(flat, hyper).run()
 
 
 class Oracle(unittest.TestCase):
