@@ -213,7 +213,8 @@ void cli_record(struct cli *c)
     struct err e = {0};
     bool wanted = config_bool(&c->config, CONFIG_LOG);
     if (wanted) {
-        c->store = open_store(c, false, &e);
+        if (!c->store)
+            c->store = open_store(c, false, &e);
         if (!c->store) {
             cli_note(c, "not being saved: %s", e.msg);
             c->store_error = e;
@@ -225,12 +226,13 @@ void cli_record(struct cli *c)
     struct buf build = {0}, host = {0};
     setup_build(c->session, &build);
     setup_host(&host);
-    struct recorder_opts o = {.store = c->store,
+    struct recorder_opts o = {.store = wanted ? c->store : NULL,
                               .model = c->model,
                               .trace = setup_trace(&c->config),
                               .build = buf_str(&build),
                               .host = buf_str(&host)};
-    if (c->store) {
+    o.session = c->want_session > 0 ? c->want_session : 0;
+    if (c->store && c->want_session == 0) {
         o.session = session_wanted(c, &e);
         if (e.kind)
             cli_note(c, "a new session is begun: %s", e.msg);
@@ -238,6 +240,13 @@ void cli_record(struct cli *c)
     c->recorder = recorder_open(&o);
     buf_free(&build);
     buf_free(&host);
+}
+
+void cli_record_end(struct cli *c)
+{
+    if (c->recorder && !recorder_close(c->recorder, &c->store_error))
+        cli_note(c, "not saved: %s", c->store_error.msg);
+    c->recorder = NULL;
 }
 
 /* ---- closing ------------------------------------------------------------------- */
@@ -255,11 +264,9 @@ static void release(struct cli *c)
 int cli_close(struct cli *c, bool ok, const struct err *e)
 {
     int status = 0, sig = signals_got();
-    struct err store = c->store_error;
     cli_progress_end(c);
-    if (c->recorder && !recorder_close(c->recorder, &store))
-        cli_note(c, "not saved: %s", store.msg);
-    c->recorder = NULL;
+    cli_record_end(c);
+    struct err store = c->store_error;
     if (!ok && e->kind != ERR_CANCELLED) {
         headless_newline(&c->out);
         headless_error(&c->out, e);

@@ -30,6 +30,7 @@ struct cli {
     struct store *store;
     struct recorder *recorder;
     struct err store_error; /* kind 0: fine */
+    int64_t want_session;   /* to be continued by the recorder; 0: by --session, --continue */
     struct headless out;
     bool progress_shown;
 };
@@ -45,6 +46,9 @@ void cli_record(struct cli *c);
 /* The history: for commands about it (failure is the command's). */
 bool cli_store(struct cli *c, bool read_only, struct err *e);
 void cli_store_path(const struct cli *c, struct buf *out);
+
+/* Ends the recorder, if there is one; what could not be saved is a message. */
+void cli_record_end(struct cli *c);
 
 /* One line on standard error, unless -q; `verbose` ones only with -v. */
 void cli_note(struct cli *c, const char *fmt, ...) ERR_PRINTF(2, 3);
@@ -73,6 +77,11 @@ void cli_params(const struct terra_sampling *s, uint32_t max_tokens, const char 
 bool cli_run_id(struct cli *c, const char *text, int64_t *out, struct err *e);
 /* "412 B", "1.3 MB" */
 const char *cli_bytes(uint64_t bytes, char out[24]);
+
+/* Summarizes a document that was read, by the settings; model, session and recorder are
+ * opened if they are not.  `ref` may be empty (zeroed). */
+bool cli_summarize(struct cli *c, const struct document *doc, const struct document *ref,
+                   struct err *e);
 
 /* ---- commands: each returns the exit status ----------------------------------- */
 

@@ -13,7 +13,7 @@
 
 struct job {
     struct cli *c;
-    struct document doc, ref;
+    const struct document *doc, *ref;
     struct summarize_opts opts;
     struct summarize_plan plan;
     struct summarize_result result;
@@ -94,7 +94,7 @@ static bool dry_run(struct job *j)
     struct buf b = {0};
     if (c->args->json) {
         headless_object(&b, "plan");
-        json_cstr(&b, "document", j->doc.name);
+        json_cstr(&b, "document", j->doc->name);
         json_cstr(&b, "method", method);
         json_int(&b, "tokens_total", (int64_t)p->tok_total);
         json_int(&b, "tokens_read", (int64_t)p->tok_read);
@@ -115,7 +115,7 @@ static bool dry_run(struct job *j)
         buf_printf(&b,
                    "document   %s, %zu bytes\ntokens     %" PRIu64 ", of which %" PRIu64
                    " would be read\nmethod     %s, %zu chunk%s\n",
-                   j->doc.name, j->doc.n, p->tok_total, p->tok_read, method, p->n_chunks,
+                   j->doc->name, j->doc->n, p->tok_total, p->tok_read, method, p->n_chunks,
                    p->n_chunks == 1 ? "" : "s");
         for (size_t i = 0; p->n_chunks > 1 && i < p->n_chunks; i++)
             buf_printf(&b, "  %4zu     %u tokens, bytes %zu to %zu\n", i + 1, p->chunk[i].n_tok,
@@ -205,7 +205,8 @@ static void add_rouge(struct buf *json, struct buf *text, const char *name,
 static void rouge_texts(struct job *j, struct buf *json, struct buf *text)
 {
     struct rouge score;
-    rouge_compute(j->ref.text, j->ref.n, buf_str(&j->result.text), j->result.text.len, &score);
+    rouge_compute(j->ref->text, j->ref->n, buf_str(&j->result.text), j->result.text.len,
+                  &score);
     json_open(json, NULL, '{');
     add_rouge(json, text, "rouge1", &score.r1);
     add_rouge(json, text, "rouge2", &score.r2);
@@ -221,7 +222,7 @@ static void report(struct job *j, bool ok)
     const struct summarize_plan *p = &j->plan;
     uint64_t read = r->n_steps || p->as_is ? p->tok_read : 0;
     struct buf rouge = {0}, lines = {0}, extra = {0};
-    if (j->ref.text)
+    if (j->ref->text)
         rouge_texts(j, &rouge, &lines);
     if (r->n_steps) {
         struct recorder_summary s = {
@@ -275,7 +276,7 @@ static void report(struct job *j, bool ok)
     if (ok && r->stop == GENERATE_LENGTH)
         cli_note(c, "stopped at the limit of %u tokens", p->max_tokens);
     if (lines.len && !c->args->json) {
-        cli_note(c, "ROUGE against %s (%s)", j->ref.name, ROUGE_RULES);
+        cli_note(c, "ROUGE against %s (%s)", j->ref->name, ROUGE_RULES);
         headless_text(&c->out, buf_str(&lines), lines.len);
     }
     buf_free(&rouge);
@@ -287,17 +288,18 @@ static bool execute(struct job *j, struct err *e)
 {
     struct cli *c = j->c;
     const struct summarize_plan *p = &j->plan;
-    uint32_t target = generate_max_target(c->shape);
-    if (!cli_session(c, j->opts.max_source, target, e))
+    if (!c->session &&
+        !cli_session(c, generate_max_source(c->shape), generate_max_target(c->shape), e))
         return false;
-    cli_record(c);
-    struct recorder_document doc = {.name = j->doc.name,
-                                    .body = j->doc.text,
-                                    .n_body = j->doc.n,
-                                    .bytes = j->doc.bytes,
-                                    .fixes = j->doc.fixes,
+    if (!c->recorder)
+        cli_record(c);
+    struct recorder_document doc = {.name = j->doc->name,
+                                    .body = j->doc->text,
+                                    .n_body = j->doc->n,
+                                    .bytes = j->doc->bytes,
+                                    .fixes = j->doc->fixes,
                                     .n_tok = (int64_t)p->tok_total};
-    memcpy(doc.sha256, j->doc.sha256, sizeof doc.sha256);
+    memcpy(doc.sha256, j->doc->sha256, sizeof doc.sha256);
     recorder_document(c->recorder, &doc);
     cli_params(&j->opts.sampling, p->max_tokens, j->style, &j->params);
     struct headless_start start = {.command = "summarize",
@@ -315,7 +317,7 @@ static bool execute(struct job *j, struct err *e)
     headless_start(&c->out, &start);
     struct summarize_sink sink = {on_begin, on_prefilled, on_token, on_end, j};
     bool ok =
-        summarize_run(&j->opts, p, j->doc.text, j->doc.n, c->session, &sink, &j->result, e);
+        summarize_run(&j->opts, p, j->doc->text, j->doc->n, c->session, &sink, &j->result, e);
     cli_progress_end(c);
     if (!j->streamed)
         headless_text(&c->out, buf_str(&j->result.text), j->result.text.len);
@@ -324,28 +326,27 @@ static bool execute(struct job *j, struct err *e)
     return ok;
 }
 
-static bool summarize(struct job *j, struct err *e)
+bool cli_summarize(struct cli *c, const struct document *doc, const struct document *ref,
+                   struct err *e)
 {
-    struct cli *c = j->c;
-    const struct args *a = c->args;
-    bool ok = (!a->ref || read_file(c, a->ref, &j->ref, e)) &&
-              read_file(c, a->pos[0], &j->doc, e) && cli_model(c, e) && options(j, e) &&
-              summarize_plan(&j->opts, j->doc.text, j->doc.n, &j->plan, e);
-    if (!ok)
-        return false;
-    return a->dry_run ? dry_run(j) : execute(j, e);
+    struct job j = {.c = c, .doc = doc, .ref = ref};
+    bool ok = (c->model || cli_model(c, e)) && options(&j, e) &&
+              summarize_plan(&j.opts, doc->text, doc->n, &j.plan, e) &&
+              (c->args->dry_run ? dry_run(&j) : execute(&j, e));
+    summarize_result_free(&j.result);
+    summarize_plan_free(&j.plan);
+    buf_free(&j.params);
+    return ok;
 }
 
 int cmd_summarize(const struct args *a)
 {
     struct cli c;
-    struct job j = {.c = &c};
+    struct document doc = {0}, ref = {0};
     struct err e = {0};
-    bool ok = cli_open(&c, a, &e) && summarize(&j, &e);
-    summarize_result_free(&j.result);
-    summarize_plan_free(&j.plan);
-    document_free(&j.doc);
-    document_free(&j.ref);
-    buf_free(&j.params);
+    bool ok = cli_open(&c, a, &e) && (!a->ref || read_file(&c, a->ref, &ref, &e)) &&
+              read_file(&c, a->pos[0], &doc, &e) && cli_summarize(&c, &doc, &ref, &e);
+    document_free(&doc);
+    document_free(&ref);
     return cli_close(&c, ok, &e);
 }

@@ -1,0 +1,432 @@
+/* cmd_chat.c - `terra chat`: prompts and /commands, line by line.
+ *
+ * The plain twin of the terminal application for screen readers, dumb terminals and
+ * pipes: no screen control, no spinner, every number with its unit in words.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "app/cli.h"
+#include "app/reply.h"
+#include "app/signals.h"
+#include "data/export.h"
+#include "engine/base/xalloc.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct chat {
+    struct cli c;
+    struct document doc; /* of /load; text NULL: none */
+    struct buf last;     /* last prompt, for /again and /compare */
+    struct reply reply;  /* its result, for /stats */
+    bool replied, tty, quit;
+};
+
+/* ---- prompts ------------------------------------------------------------------------ */
+
+/* A stopped reply is kept; anything else wrong is one line, and the chat goes on. */
+static void complain(struct chat *h, bool ok, const struct err *e)
+{
+    if (!ok && e->kind == ERR_CANCELLED)
+        cli_note(&h->c, "stopped; the text so far is kept");
+    else if (!ok)
+        cli_note(&h->c, "%s", e->msg);
+    if (signals_got() == SIGINT)
+        signals_reset();
+}
+
+static bool ensure_model(struct chat *h, struct err *e)
+{
+    return h->c.model || cli_model(&h->c, e);
+}
+
+static bool answer(struct chat *h, struct err *e)
+{
+    struct cli *c = &h->c;
+    struct terra_ids ids = {0};
+    reply_close(c, &h->reply);
+    h->reply = (struct reply){.command = "chat", .kind = STORE_CHAT, .ids = &ids};
+    h->reply.prompt = buf_str(&h->last);
+    h->reply.n_prompt = h->last.len;
+    bool ok = ensure_model(h, e) &&
+              reply_source(c, buf_str(&h->last), h->last.len, &h->reply, &ids, e) &&
+              reply_open(c, &h->reply, e) && reply_run(c, &h->reply, e);
+    h->replied = h->reply.result.n_tokens > 0;
+    h->reply.ids = NULL;
+    terra_ids_free(&ids);
+    return ok;
+}
+
+/* ---- commands ------------------------------------------------------------------------- */
+
+static bool do_again(struct chat *h, const char *arg, struct err *e)
+{
+    (void)arg;
+    if (h->last.len == 0)
+        return err_set(e, ERR_USAGE, "nothing was asked yet");
+    return answer(h, e);
+}
+
+static bool do_bye(struct chat *h, const char *arg, struct err *e)
+{
+    (void)arg;
+    (void)e;
+    h->quit = true;
+    return true;
+}
+
+static bool do_load(struct chat *h, const char *arg, struct err *e)
+{
+    struct document doc = {0};
+    struct document_opts o = {.max_bytes =
+                                  (uint64_t)config_int(&h->c.config, CONFIG_MAX_DOCUMENT),
+                              .convert_pdf = true,
+                              .cancel = signals_cancel()};
+    if (!*arg)
+        return err_set(e, ERR_USAGE, "/load FILE");
+    if (!document_read(arg, &o, &doc, e))
+        return false;
+    document_free(&h->doc);
+    h->doc = doc;
+    cli_note(&h->c, "%s: %zu bytes; /summarize reads it", doc.name, doc.n);
+    return true;
+}
+
+static bool do_summarize(struct chat *h, const char *arg, struct err *e)
+{
+    struct document none = {0};
+    if (*arg && !do_load(h, arg, e))
+        return false;
+    if (!h->doc.text)
+        return err_set(e, ERR_USAGE, "no document: /load FILE, or /summarize FILE");
+    return cli_summarize(&h->c, &h->doc, &none, e);
+}
+
+static bool do_new(struct chat *h, const char *arg, struct err *e)
+{
+    (void)arg;
+    (void)e;
+    cli_record_end(&h->c);
+    h->c.want_session = -1; /* none of the options' */
+    buf_clear(&h->last);
+    return true;
+}
+
+static bool do_set(struct chat *h, const char *arg, struct err *e)
+{
+    struct user_config *u = &h->c.config;
+    enum config_key k;
+    char name[32] = "";
+    int at = 0;
+    if (sscanf(arg, "%31s %n", name, &at) < 1) {
+        for (int i = 0; i < CONFIG_KEYS; i++) {
+            char line[160];
+            int n = snprintf(line, sizeof line, "%-14s %-12s %s\n", config_info[i].name,
+                             config_text(u, (enum config_key)i), config_info[i].help);
+            headless_text(&h->c.out, line,
+                          (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+        }
+        return true;
+    }
+    if (strcmp(name, "max") == 0)
+        snprintf(name, sizeof name, "max_tokens");
+    if (!user_config_find(name, &k))
+        return err_set(e, ERR_USAGE, "no setting '%s'; /set lists them", name);
+    if (!arg[at])
+        return err_set(e, ERR_USAGE, "/set %s VALUE (now %s)", name, config_text(u, k));
+    if (k == CONFIG_THREADS || k == CONFIG_MODE) { /* the session is built for them */
+        terra_session_close(h->c.session);
+        h->c.session = NULL;
+    }
+    return user_config_set(u, k, arg + at, CONFIG_FLAG, "/set", e);
+}
+
+static bool do_model(struct chat *h, const char *arg, struct err *e)
+{
+    struct cli *c = &h->c;
+    struct buf path = {0};
+    if (!*arg)
+        return err_set(e, ERR_USAGE, "/model PATH");
+    struct terra_model *m = NULL;
+    if (setup_find_model(&c->config, arg, &path, e))
+        m = terra_model_open(path.data, e);
+    buf_free(&path);
+    if (!m)
+        return false;
+    int64_t session = c->recorder ? recorder_session(c->recorder) : 0;
+    cli_record_end(c);
+    c->want_session = session ? session : c->want_session;
+    terra_session_close(c->session);
+    terra_model_close(c->model);
+    c->session = NULL;
+    c->model = m;
+    c->shape = terra_model_config(m);
+    c->vocab = terra_model_vocab(m);
+    c->out.vocab = c->vocab;
+    cli_note(c, "model %s", c->shape->name);
+    return true;
+}
+
+static bool need_store(struct chat *h, struct err *e)
+{
+    if (h->c.store)
+        return true;
+    if (h->c.args->no_log)
+        return err_set(e, ERR_USAGE, "nothing is saved: --no-log");
+    return cli_store(&h->c, false, e);
+}
+
+static bool current_session(struct chat *h, int64_t *id, struct err *e)
+{
+    *id = h->c.recorder ? recorder_session(h->c.recorder) : h->c.want_session;
+    return *id > 0 || err_set(e, ERR_CHECK, "this session has nothing stored yet");
+}
+
+static bool do_rename(struct chat *h, const char *arg, struct err *e)
+{
+    int64_t id;
+    if (!*arg)
+        return err_set(e, ERR_USAGE, "/rename TITLE");
+    return need_store(h, e) && current_session(h, &id, e) &&
+           store_session_rename(h->c.store, id, arg, e);
+}
+
+static void show_turns(struct chat *h, int64_t id)
+{
+    struct pool pool = {0};
+    struct store_run *run;
+    size_t n;
+    struct err e = {0};
+    if (!store_run_list(h->c.store, id, &pool, &run, &n, &e)) {
+        cli_note(&h->c, "%s", e.msg);
+        n = 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        headless_text(&h->c.out, "> ", 2);
+        headless_text(&h->c.out, run[i].prompt, run[i].n_prompt < 400 ? run[i].n_prompt : 400);
+        headless_newline(&h->c.out);
+        headless_text(&h->c.out, run[i].output, run[i].n_output);
+        headless_newline(&h->c.out);
+    }
+    pool_free(&pool);
+}
+
+static bool do_open(struct chat *h, const char *arg, struct err *e)
+{
+    struct pool pool = {0};
+    struct store_session s;
+    char *end;
+    int64_t id = strtoll(arg, &end, 10);
+    if (end == arg || *end)
+        return err_set(e, ERR_USAGE, "/open ID, a number of 'terra logs list'");
+    bool ok = need_store(h, e) && store_session_get(h->c.store, id, &pool, &s, e);
+    if (ok) {
+        cli_record_end(&h->c);
+        h->c.want_session = id;
+        show_turns(h, id);
+    }
+    pool_free(&pool);
+    return ok;
+}
+
+static bool do_export(struct chat *h, const char *arg, struct err *e)
+{
+    char format[16] = "md";
+    int at = 0;
+    int64_t id;
+    enum export_format f;
+    sscanf(arg, "%15s %n", format, &at);
+    if (!need_store(h, e) || !current_session(h, &id, e) || !export_format_parse(format, &f, e))
+        return false;
+    const char *path = at ? arg + at : "";
+    FILE *out = *path ? fopen(path, "wx") : stdout;
+    if (!out)
+        return err_set(e, ERR_RESOURCE, "%s: %s", path, strerror(errno));
+    bool ok = export_session(h->c.store, id, f, out, e);
+    if (out != stdout && fclose(out) != 0 && ok)
+        ok = err_set(e, ERR_RESOURCE, "%s: %s", path, strerror(errno));
+    fflush(stdout);
+    return ok;
+}
+
+static bool do_log(struct chat *h, const char *arg, struct err *e)
+{
+    bool on = strcmp(arg, "on") == 0;
+    if (!on && strcmp(arg, "off") != 0)
+        return err_set(e, ERR_USAGE, "/log on or /log off");
+    if (on && h->c.args->no_log)
+        return err_set(e, ERR_USAGE, "the program was started with --no-log");
+    cli_record_end(&h->c);
+    return user_config_set(&h->c.config, CONFIG_LOG, on ? "true" : "false", CONFIG_FLAG, "/log",
+                           e);
+}
+
+static bool do_stats(struct chat *h, const char *arg, struct err *e)
+{
+    const struct generate_result *r = &h->reply.result;
+    struct buf b = {0};
+    (void)arg;
+    if (!h->replied)
+        return err_set(e, ERR_USAGE, "nothing was written yet");
+    buf_printf(&b, "The last reply has %u tokens and ended by: %s.\n", r->n_tokens,
+               generate_stop_name[r->stop]);
+    buf_printf(&b,
+               "Reading the prompt took %.0f milliseconds, the first token came after %.0f.\n",
+               (double)r->prefill.ns / 1e6, (double)r->first_ns / 1e6);
+    buf_printf(&b,
+               "Half of the tokens took at most %.2f milliseconds, 99 of 100 at most %.2f: "
+               "%.1f tokens per second.\n",
+               generate_percentile_ms(r, 0.5), generate_percentile_ms(r, 0.99),
+               r->decode_ns ? r->n_tokens * 1e9 / (double)r->decode_ns : 0.0);
+    headless_text(&h->c.out, buf_str(&b), b.len);
+    buf_free(&b);
+    return true;
+}
+
+/* Runs as the command does, on the last prompt or document. */
+static bool do_compare(struct chat *h, const char *arg, struct err *e)
+{
+    struct args a = *h->c.args;
+    a.cmd = CMD_COMPARE;
+    a.n_pos = 0;
+    a.against = *arg ? arg : NULL;
+    a.prompt = h->doc.text ? h->doc.text : buf_str(&h->last);
+    a.allow_truncate = true;
+    if (h->c.model)
+        a.model = terra_model_path(h->c.model);
+    if (!*a.prompt)
+        return err_set(e, ERR_USAGE, "nothing to compare on: ask something or /load a file");
+    cmd_compare(&a); /* says what is wrong itself */
+    return true;
+}
+
+static bool do_help(struct chat *h, const char *arg, struct err *e);
+
+static const struct command {
+    const char *name, *operand, *help;
+    bool (*run)(struct chat *h, const char *arg, struct err *e);
+} commands[] = {
+    {"again", "", "the last prompt once more", do_again},
+    {"bye", "", "leave; so does Ctrl-D", do_bye},
+    {"compare", "[masked|open|model:PATH]", "the last text two ways", do_compare},
+    {"export", "FORMAT [FILE]", "this session as md, json, jsonl or csv", do_export},
+    {"help", "", "this list", do_help},
+    {"load", "FILE", "read a document", do_load},
+    {"log", "on|off", "save runs or not", do_log},
+    {"model", "PATH", "use another model", do_model},
+    {"new", "", "begin a new session", do_new},
+    {"open", "ID", "continue a stored session", do_open},
+    {"rename", "TITLE", "name this session; also /save", do_rename},
+    {"save", "TITLE", "as /rename", do_rename},
+    {"set", "KEY VALUE", "change a setting; alone: list them", do_set},
+    {"stats", "", "times of the last reply", do_stats},
+    {"summarize", "[FILE]", "summarize the document", do_summarize},
+};
+
+static bool do_help(struct chat *h, const char *arg, struct err *e)
+{
+    struct buf b = {0};
+    (void)arg;
+    (void)e;
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        buf_printf(&b, "/%s%s%s: ", commands[i].name, *commands[i].operand ? " " : "",
+                   commands[i].operand);
+        buf_printf(&b, "%s\n", commands[i].help);
+    }
+    buf_add_str(&b, "Anything else is a prompt; // begins one with a slash.\n");
+    headless_text(&h->c.out, buf_str(&b), b.len);
+    buf_free(&b);
+    return true;
+}
+
+static bool command(struct chat *h, char *line, struct err *e)
+{
+    size_t n = strcspn(line, " \t");
+    char *arg = line + n + strspn(line + n, " \t");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strlen(commands[i].name) == n && memcmp(commands[i].name, line, n) == 0)
+            return commands[i].run(h, arg, e);
+    return err_set(e, ERR_USAGE,
+                   "no command /%.*s; /help lists them (// begins a prompt with /)",
+                   n < 40 ? (int)n : 40, line);
+}
+
+/* ---- the loop ---------------------------------------------------------------------------- */
+
+static void handle(struct chat *h, char *line)
+{
+    struct err e = {0};
+    bool ok;
+    line += strspn(line, " \t");
+    if (!*line)
+        return;
+    if (line[0] == '/' && line[1] != '/') {
+        ok = command(h, line + 1, &e);
+    } else {
+        struct document d = {0};
+        line += line[0] == '/';
+        ok = document_from_bytes(line, strlen(line), "prompt", &d, &e);
+        if (ok) {
+            buf_clear(&h->last);
+            buf_add(&h->last, d.text, d.n);
+            ok = answer(h, &e);
+        }
+        document_free(&d);
+    }
+    complain(h, ok, &e);
+}
+
+static void loop(struct chat *h)
+{
+    char *line = NULL;
+    size_t cap = 0;
+    while (!h->quit && !h->c.out.broken) {
+        if (h->tty && !h->c.args->quiet) {
+            fputs("> ", stderr);
+            fflush(stderr);
+        }
+        errno = 0;
+        ssize_t n = getline(&line, &cap, stdin);
+        if (n < 0 && signals_got() == SIGINT) {
+            clearerr(stdin);
+            signals_reset();
+            fputs("\n", stderr);
+            cli_note(&h->c, "Ctrl-D or /bye quits");
+            continue;
+        }
+        if (n < 0 || signals_got())
+            break;
+        if (n > 0 && line[n - 1] == '\n')
+            line[--n] = '\0';
+        if (n > 0 && line[n - 1] == '\r')
+            line[--n] = '\0';
+        handle(h, line);
+        if (signals_got())
+            break;
+    }
+    if (h->tty)
+        fputs("\n", stderr);
+    free(line);
+}
+
+int cmd_chat(const struct args *a)
+{
+    struct chat h = {.tty = isatty(STDIN_FILENO)};
+    struct err e = {0};
+    signals_install();
+    bool ok = cli_open(&h.c, a, &e) && cli_model(&h.c, &e);
+    if (ok) {
+        if (h.tty)
+            cli_note(&h.c, "model %s; /help lists commands", h.c.shape->name);
+        if (a->session && !do_open(&h, a->session, &e))
+            complain(&h, false, &e);
+        loop(&h);
+    }
+    reply_close(&h.c, &h.reply);
+    document_free(&h.doc);
+    buf_free(&h.last);
+    return cli_close(&h.c, ok, &e);
+}
