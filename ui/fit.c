@@ -45,14 +45,14 @@ static int total(const struct fit *f, int gap)
     return w;
 }
 
-static struct fit_piece *least(struct fit *f, bool shortenable)
+/* The piece to give up next: the highest rank that can still shrink or go. */
+static struct fit_piece *least(struct fit *f)
 {
     struct fit_piece *found = NULL;
     for (int i = 0; i < f->n; i++) {
         struct fit_piece *p = &f->piece[i];
-        if (shortenable ? p->brief[0] == 0 : p->rank == 0)
-            continue;
-        if (!found || p->rank >= found->rank)
+        bool can = p->brief[0] || p->rank > 0;
+        if (can && (!found || p->rank >= found->rank))
             found = p;
     }
     return found;
@@ -79,12 +79,14 @@ int fit_draw(struct fit *f, struct surface *s, const struct theme *t, int x, int
 {
     int gap_w = text_width(gap, strlen(gap)), end = x + cols;
     struct fit_piece *p;
-    while (total(f, gap_w) > cols && (p = least(f, true))) {
-        memcpy(p->text, p->brief, sizeof p->text);
-        p->brief[0] = 0;
+    while (total(f, gap_w) > cols && (p = least(f))) {
+        if (p->brief[0]) {
+            memcpy(p->text, p->brief, sizeof p->text);
+            p->brief[0] = 0;
+        } else {
+            remove_piece(f, p);
+        }
     }
-    while (total(f, gap_w) > cols && (p = least(f, false)))
-        remove_piece(f, p);
 
     for (int i = 0; i < f->n && x < end; i++) {
         p = &f->piece[i];
@@ -92,8 +94,10 @@ int fit_draw(struct fit *f, struct surface *s, const struct theme *t, int x, int
             x = surface_textn(s, x, y, end - x, gap, strlen(gap), gap_style);
         x = surface_textn(s, x, y, end - x, p->text, strlen(p->text), p->style);
         if (p->ramp && x + 1 + FIT_RAMP <= end) {
-            x = draw_ramp(s, t, x + 1, y);
-            x = surface_textn(s, x + 1, y, end - x - 1, p->after, strlen(p->after), p->style);
+            x = surface_text(s, x, y, " ", gap_style);
+            x = draw_ramp(s, t, x, y);
+            x = surface_text(s, x, y, " ", gap_style);
+            x = surface_textn(s, x, y, end - x, p->after, strlen(p->after), p->style);
         }
     }
     return x;

@@ -3,7 +3,8 @@
 
 #define WIDE_W     120
 #define WIDE_H     30
-#define MAP_MIN    3 /* title and two rows: less tells nothing */
+#define MAP_MIN    3  /* title and two rows: less tells nothing */
+#define MAP_FAIR   13 /* legend and 24 layers, two per row: what 80x24 must show */
 #define OUTPUT_MIN 5
 #define MAP_W      73 /* 64 blocks, labels and the summary column */
 
@@ -44,7 +45,7 @@ static void stack(struct layout *l, struct rect body, int map_rows, int map_pack
     if (map_rows > 0 && body.h >= OUTPUT_MIN + MAP_MIN) {
         if (map_rows > body.h / 2)
             map_rows = map_packed;
-        int room = at_most(body.h - OUTPUT_MIN, body.h * 3 / 4);
+        int room = at_most(body.h - OUTPUT_MIN, at_least(MAP_FAIR, body.h * 3 / 5));
         l->map = bottom(&body, at_most(map_rows, at_least(room, MAP_MIN)));
     }
     l->output = body;

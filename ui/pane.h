@@ -40,8 +40,9 @@ void pane_latency(struct surface *s, const struct theme *t, const struct vm_late
                   bool focus);
 void pane_bandwidth(struct surface *s, const struct theme *t, const struct vm_latency *vm);
 
-/* Rows for the whole map with its title; packed: two layers in a row where possible. */
-int pane_map_rows(const struct theme *t, const struct vm_map *vm, bool packed);
+/* Rows for the whole map with its legend at a width; packed: two layers in a row where
+ * the terminal can show that. */
+int pane_map_rows(const struct theme *t, const struct vm_map *vm, int cols, bool packed);
 void pane_map(struct surface *s, const struct theme *t, const struct vm_map *vm, bool focus);
 bool pane_map_at(int w, int h, const struct theme *t, const struct vm_map *vm, int x, int y,
                  uint32_t *layer, uint32_t *block);

@@ -16,13 +16,14 @@ static void draw_head(struct surface *s, const struct theme *t, const struct vm_
     fit_add(&f, 0, theme_style(t, ROLE_TITLE), "compare  A %s | B %s",
             vm->a.name ? vm->a.name : "-", vm->b.name ? vm->b.name : "-");
     if (vm->relation)
-        fit_add(&f, 2, text, "(%s)", vm->relation);
+        fit_add(&f, 1, text, "(%s)", vm->relation);
     if (vm->has_seed)
         fit_add(&f, 4, dim, "seed %" PRIu64, vm->seed);
     fit_add(&f, 3, dim, "T=%g", vm->temperature);
     if (vm->token >= 0)
-        fit_add(&f, 1, theme_style(t, ROLE_FOCUS), "%s tok %d  %gx",
-                vm->playing ? "playing" : "paused at", vm->token, vm->speed);
+        fit_brief(fit_add(&f, 2, theme_style(t, ROLE_FOCUS), "%s token %d, %gx",
+                          vm->playing ? "playing" : "paused at", vm->token, vm->speed),
+                  "tok %d", vm->token);
     fit_draw(&f, s, t, 0, 0, s->w, "  ", dim);
 }
 
@@ -129,11 +130,11 @@ static void draw_parts(struct surface *s, const struct theme *t, const struct vm
     surface_text(s, 0, y, "part ms", dim);
     surface_text(s, 2, y + 1, "A", theme_style(t, ROLE_TITLE));
     surface_text(s, 2, y + 2, "B", theme_style(t, ROLE_TITLE));
-    int x = 8;
-    for (uint32_t i = 0; i < vm->parts && x + 7 <= s->w; i++, x += 7) {
+    int x = 7;
+    for (uint32_t i = 0; i < vm->parts && x + 6 <= s->w; i++, x += 6) {
         double a = vm->a.part_ms[i], b = vm->b.part_ms[i];
         struct style mark = theme_style(t, ROLE_WARN);
-        surface_printf(s, x, y, dim, "%6.6s", vm->part[i] ? vm->part[i] : "");
+        surface_printf(s, x, y, dim, "%6.5s", vm->part[i] ? vm->part[i] : "");
         surface_printf(s, x, y + 1, a > 1.5 * b ? mark : text, "%6s", fmt_short(a).s);
         surface_printf(s, x, y + 2, b > 1.5 * a ? mark : text, "%6s", fmt_short(b).s);
     }
@@ -170,7 +171,7 @@ void pane_compare(struct surface *s, const struct theme *t, const struct vm_comp
     int numbers = 7, maps = 0; /* timelines, badge, speed-up, parts */
     if (s->h >= 30 && s->w >= 100 && vm->difference) {
         struct vm_map shape = {.layers = vm->layers, .blocks = vm->blocks};
-        maps = 1 + pane_map_rows(t, &shape, true);
+        maps = 1 + pane_map_rows(t, &shape, (s->w - 2) / 3, true);
         maps = maps > s->h / 2 ? s->h / 2 : maps;
     }
     int text = s->h - 1 - numbers - maps;

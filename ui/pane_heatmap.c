@@ -70,7 +70,7 @@ static struct grid layer_grid(const struct theme *t, const struct vm_map *vm, in
         g.summary = SUMMARY_SIDE;
     else if (vm->stat && !g.halves && room >= 30)
         g.summary = SUMMARY_SHORT;
-    static const int width[] = {0, 28, 6, COLUMN_SIDE + 1};
+    static const int width[] = {0, 28, 6, COLUMN_SIDE};
     g.summary_w = width[g.summary];
     fit_blocks(&g, vm->blocks, room - g.summary_w);
     return g;
@@ -150,9 +150,15 @@ static void draw_side(struct surface *s, const struct theme *t, const struct vm_
     if (st->low_n)
         surface_text(s, 0, y++, "(low n)", theme_style(t, ROLE_WARN));
     if (isfinite(st->unused) && isfinite(vm->unused_chance)) {
-        surface_printf(s, 0, y++, dim, "unused %s", fmt_short(st->unused).s);
-        surface_printf(s, 0, y++, dim, "chance %s", fmt_short(vm->unused_chance).s);
+        surface_printf(s, 0, y++, dim, "unused %.0f", st->unused);
+        surface_printf(s, 0, y++, dim, "chance %.0f", vm->unused_chance);
     }
+}
+
+/* Glyphs of wide cells run together: one column stays blank. */
+static bool is_gap(const struct theme *t, const struct grid *g, int col)
+{
+    return !theme_halves(t) && g->cell >= 3 && col % g->cell == g->cell - 1;
 }
 
 static void draw_layers(struct surface *s, const struct theme *t, const struct vm_map *vm,
@@ -168,7 +174,8 @@ static void draw_layers(struct surface *s, const struct theme *t, const struct v
             struct theme_heat h = g->halves
                                       ? theme_heat2(t, upper, level_at(vm, l + 1, b, g->bin))
                                       : theme_heat(t, upper);
-            surface_rune(s, g->label + c, y, h.rune, h.style);
+            if (!is_gap(t, g, c))
+                surface_rune(s, g->label + c, y, h.rune, h.style);
         }
         if (g->summary == SUMMARY_ROW || g->summary == SUMMARY_SHORT)
             draw_row_stat(s, t, vm, g, l, y);
@@ -188,80 +195,106 @@ static void draw_layers(struct surface *s, const struct theme *t, const struct v
 
 /* ---- legend ---------------------------------------------------------------------------- */
 
+/* On a narrow screen the legend takes a second row: what a column and a page stand
+ * for must never be left out. */
+static int legend_rows(int w)
+{
+    return w < 60 ? 2 : 1;
+}
+
+static void draw_pieces(struct surface *s, const struct theme *t, struct fit *f, int y)
+{
+    struct style dim = theme_style(t, ROLE_DIM);
+    surface_fill(s, (struct rect){0, y, s->w, 1}, '-', dim);
+    if (f->n == 0)
+        return;
+    int x = fit_draw(f, s, t, 3, y, s->w - 6, " -- ", dim);
+    surface_text(s, 2, y, " ", dim);
+    surface_text(s, x, y, " ", dim);
+}
+
 static void add_place(struct fit *f, const struct theme *t, const struct vm_map *vm)
 {
     struct style text = theme_style(t, ROLE_TEXT);
+    if (vm->pinned)
+        fit_add(f, 2, theme_style(t, ROLE_WARN), "against the pinned token");
     if (vm->token >= 0 && vm->text) {
         int cut = (int)text_fit(vm->text, strlen(vm->text), 16);
         fit_brief(fit_add(f, 3, text, "tok %d '%.*s'%s", vm->token, cut, vm->text,
-                          vm->live ? " live" : ""),
+                          vm->live ? "" : " (scrubbed)"),
                   "tok %d", vm->token);
     } else if (vm->token >= 0) {
         fit_add(f, 3, text, "tok %d", vm->token);
     }
     if (isfinite(vm->flips))
-        fit_brief(fit_add(f, 4, text, "flips %s", fmt_percent(vm->flips).s), "%s",
-                  fmt_percent(vm->flips).s);
+        fit_add(f, 4, text, "flips %s", fmt_percent(vm->flips).s);
+    if (vm->cursor && vm->unit && vm->layer < vm->layers && vm->block < vm->blocks) {
+        unsigned unit = vm->unit[(size_t)vm->layer * vm->blocks + vm->block];
+        fit_brief(fit_add(f, 5, text, "layer %u block %u unit %u", vm->layer, vm->block, unit),
+                  "L%u B%u u%u", vm->layer, vm->block, unit);
+    }
 }
 
-static void add_binning(struct fit *f, const struct theme *t, uint32_t bin, int cell)
+static void add_binning(struct fit *f, const struct theme *t, const struct grid *g)
 {
     struct style warn = theme_style(t, ROLE_WARN), dim = theme_style(t, ROLE_DIM);
-    if (bin > 1)
-        fit_brief(fit_add(f, 1, warn, "1 col = %u blocks, max", bin), "1:%u max", bin);
-    else if (cell > 1)
-        fit_brief(fit_add(f, 6, dim, "1 block = %d cols", cell), "%dw", cell);
+    if (g->bin > 1)
+        fit_brief(fit_add(f, 0, warn, "1 col = %u blocks, max", g->bin), "1 col=%u, max",
+                  g->bin);
+    else if (g->cell > 1)
+        fit_add(f, 9, dim, "1 block = %d cols", g->cell);
     else
-        fit_brief(fit_add(f, 6, dim, "1 block/col"), "1:1");
+        fit_add(f, 9, dim, "1 block/col");
+}
+
+static void add_pages(struct fit *f, const struct theme *t, const struct vm_map *vm,
+                      const struct grid *g)
+{
+    if (g->n < vm->layers)
+        fit_brief(fit_add(f, 0, theme_style(t, ROLE_WARN), "layers %u-%u of %u", g->first,
+                          g->first + g->n - 1, vm->layers),
+                  "L%u-%u of %u", g->first, g->first + g->n - 1, vm->layers);
 }
 
 static void draw_legend(struct surface *s, const struct theme *t, const struct vm_map *vm,
                         const struct grid *g, bool focus)
 {
-    struct fit f = {.n = 0};
+    struct fit first = {.n = 0}, second = {.n = 0};
+    struct fit *f = &first, *rest = legend_rows(s->w) > 1 ? &second : &first;
     struct style title = theme_style(t, focus ? ROLE_FOCUS : ROLE_TITLE);
     bool encoder = vm->stage && strcmp(vm->stage, "decoder") != 0;
-    struct fit_piece *p = fit_add(&f, 0, title, "FF choice%s%s: %s %s", encoder ? ", " : "",
+    struct fit_piece *p = fit_add(f, 0, title, "FF choice%s%s: %s %s", encoder ? ", " : "",
                                   encoder ? vm->stage : "", vm->metric ? vm->metric : "-",
                                   vm->lo ? vm->lo : "low");
     fit_brief(p, "%s%s%s %s", encoder ? vm->stage : "", encoder ? " " : "",
               vm->metric ? vm->metric : "-", vm->lo ? vm->lo : "low");
     p->ramp = true;
     snprintf(p->after, sizeof p->after, "%s", vm->hi ? vm->hi : "high");
-    if (g->n < vm->layers)
-        fit_brief(fit_add(&f, 1, theme_style(t, ROLE_WARN), "layers %u-%u of %u", g->first,
-                          g->first + g->n - 1, vm->layers),
-                  "L%u-%u/%u", g->first, g->first + g->n - 1, vm->layers);
+    add_pages(rest, t, vm, g);
     if (g->bin > 1)
-        add_binning(&f, t, g->bin, g->cell);
-    if (vm->pinned)
-        fit_add(&f, 2, theme_style(t, ROLE_WARN), "against the pinned token");
-    add_place(&f, t, vm);
-    if (vm->cursor && vm->unit && vm->layer < vm->layers && vm->block < vm->blocks)
-        fit_brief(fit_add(&f, 5, theme_style(t, ROLE_TEXT), "layer %u block %u unit %u",
-                          vm->layer, vm->block,
-                          vm->unit[(size_t)vm->layer * vm->blocks + vm->block]),
-                  "L%u B%u u%u", vm->layer, vm->block,
-                  vm->unit[(size_t)vm->layer * vm->blocks + vm->block]);
+        add_binning(rest, t, g);
+    add_place(rest, t, vm);
     if (g->summary == SUMMARY_ROW || g->summary == SUMMARY_SHORT)
-        fit_add(&f, 7, theme_style(t, ROLE_DIM), "right: entropy, bits");
+        fit_brief(fit_add(rest, 7, theme_style(t, ROLE_DIM),
+                          "right: entropy in bits, ?: too few tokens"),
+                  "right: entropy, ?: low n");
     if (g->bin == 1)
-        add_binning(&f, t, g->bin, g->cell);
-
-    struct style dim = theme_style(t, ROLE_DIM);
-    surface_fill(s, (struct rect){0, 0, s->w, 1}, '-', dim);
-    int x = fit_draw(&f, s, t, 3, 0, s->w - 6, " -- ", dim);
-    surface_text(s, 2, 0, " ", dim);
-    surface_text(s, x, 0, " ", dim);
+        add_binning(rest, t, g);
+    draw_pieces(s, t, f, 0);
+    if (rest != f)
+        draw_pieces(s, t, rest, 1);
 }
 
 /* ---- block x unit ------------------------------------------------------------------------ */
 
-/* The unit axis of the two closer views: several units share a row or a column. */
+/* The unit axis of the two closer views: several units share a row or a column, a
+ * power of two of them, so that labels are easy to count. */
 static uint32_t unit_bin(uint32_t units, int room)
 {
-    uint32_t bin = room > 0 ? (units + (uint32_t)room - 1) / (uint32_t)room : units;
-    return bin ? bin : 1;
+    uint32_t bin = 1;
+    while (bin < units && bin * (uint32_t)(room > 0 ? room : 1) < units)
+        bin *= 2;
+    return bin;
 }
 
 static uint32_t max_uses(const struct vm_map *vm)
@@ -307,35 +340,35 @@ static void draw_usage(struct surface *s, const struct theme *t, const struct vm
                        bool focus)
 {
     struct grid g = {.label = 5};
-    uint32_t bin = unit_bin(vm->units, s->h - 1), most = max_uses(vm);
+    int legend = legend_rows(s->w);
+    uint32_t bin = unit_bin(vm->units, s->h - legend), most = max_uses(vm);
     fit_blocks(&g, vm->blocks, s->w - g.label);
 
-    struct fit f = {.n = 0};
-    struct style dim = theme_style(t, ROLE_DIM);
+    struct fit f = {.n = 0}, second = {.n = 0}, *rest = legend > 1 ? &second : &f;
     struct fit_piece *p = fit_add(&f, 0, theme_style(t, focus ? ROLE_FOCUS : ROLE_TITLE),
                                   "layer %u: uses per unit 0", vm->layer);
     p->ramp = true;
     snprintf(p->after, sizeof p->after, "%u", most);
-    fit_add(&f, 3, theme_style(t, ROLE_TEXT), "%u tokens", vm->uses_n);
     if (bin > 1)
-        fit_brief(fit_add(&f, 1, theme_style(t, ROLE_WARN), "1 row = %u units, max", bin),
-                  "row:%u", bin);
+        fit_brief(fit_add(rest, 0, theme_style(t, ROLE_WARN), "1 row = %u units, max", bin),
+                  "1 row=%u, max", bin);
     if (g.bin > 1)
-        add_binning(&f, t, g.bin, g.cell);
-    fit_add(&f, 4, dim, "o chosen now");
-    surface_fill(s, (struct rect){0, 0, s->w, 1}, '-', dim);
-    int end = fit_draw(&f, s, t, 3, 0, s->w - 6, " -- ", dim);
-    surface_text(s, 2, 0, " ", dim);
-    surface_text(s, end, 0, " ", dim);
+        add_binning(rest, t, &g);
+    fit_add(rest, 3, theme_style(t, ROLE_TEXT), "%u tokens", vm->uses_n);
+    fit_add(rest, 4, theme_style(t, ROLE_DIM), "o chosen now");
+    draw_pieces(s, t, &f, 0);
+    if (rest != &f)
+        draw_pieces(s, t, rest, 1);
 
-    for (uint32_t u = 0; u < vm->units && (int)(u / bin) + 1 < s->h; u += bin) {
-        int y = 1 + (int)(u / bin);
+    for (uint32_t u = 0; u < vm->units && (int)(u / bin) + legend < s->h; u += bin) {
+        int y = legend + (int)(u / bin);
         draw_unit_label(s, t, u, y);
         for (int c = 0; c < g.cols; c++) {
             uint32_t b = (uint32_t)(c / g.cell) * g.bin;
             uint32_t uses = bin_uses(vm, b, g.bin, u, bin);
             struct theme_heat h = theme_heat(t, (uint8_t)((uint64_t)uses * 254 / most));
-            surface_rune(s, g.label + c, y, h.rune, h.style);
+            if (!is_gap(t, &g, c))
+                surface_rune(s, g.label + c, y, h.rune, h.style);
             if (c % g.cell == (g.cell - 1) / 2 && bin_age(vm, b, g.bin, u, bin) == 0) {
                 h.rune = 'o';
                 if (theme_halves(t))
@@ -356,7 +389,7 @@ void pane_choices(struct surface *s, const struct theme *t, const struct vm_map 
     uint32_t bin = unit_bin(vm->units, s->h - 2);
     fit_blocks(&g, vm->blocks, s->w - g.label);
     /* ruler: first, last and chosen block */
-    surface_text(s, 0, 0, "block", dim);
+    surface_text(s, 0, 0, "blk", dim);
     for (uint32_t b = 0; b < vm->blocks; b += 16 * g.bin)
         surface_printf(s, g.label + (int)(b / g.bin) * g.cell, 0, dim, "%u", b);
     int x = g.label + (int)(vm->block / g.bin) * g.cell;
@@ -403,9 +436,9 @@ static void draw_bars(struct surface *s, const struct theme *t, const struct vm_
             eighths = 1;
         for (int y = 0; y < s->h; y++) {
             int fill = eighths - 8 * (s->h - 1 - y);
+            uint32_t rune = t->blocks ? theme_bar(t, fill) : fill >= 8 ? '|' : '.';
             for (int k = 0; k < cell && fill > 0; k++)
-                surface_rune(s, (int)(u / bin) * cell + k, y, theme_bar(t, fill),
-                             now ? chosen : bar);
+                surface_rune(s, (int)(u / bin) * cell + k, y, rune, now ? chosen : bar);
         }
     }
 }
@@ -453,13 +486,14 @@ void pane_units(struct surface *s, const struct theme *t, const struct vm_map *v
 /* ---- the pane
  * -------------------------------------------------------------------------------- */
 
-int pane_map_rows(const struct theme *t, const struct vm_map *vm, bool packed)
+int pane_map_rows(const struct theme *t, const struct vm_map *vm, int cols, bool packed)
 {
     if (vm->layers == 0 || vm->blocks == 0)
         return 0;
     if (vm->zoom != VM_ZOOM_ALL)
-        return 1 + (int)(vm->units < 64 ? vm->units : 64);
-    return 1 + (int)(packed && theme_halves(t) ? (vm->layers + 1) / 2 : vm->layers);
+        return legend_rows(cols) + (int)(vm->units < 64 ? vm->units : 64);
+    return legend_rows(cols) +
+           (int)(packed && theme_halves(t) ? (vm->layers + 1) / 2 : vm->layers);
 }
 
 void pane_map(struct surface *s, const struct theme *t, const struct vm_map *vm, bool focus)
@@ -474,9 +508,10 @@ void pane_map(struct surface *s, const struct theme *t, const struct vm_map *vm,
         pane_units(s, t, vm);
         return;
     }
-    struct grid g = layer_grid(t, vm, s->w, s->h - 1);
+    int legend = legend_rows(s->w);
+    struct grid g = layer_grid(t, vm, s->w, s->h - legend);
     draw_legend(s, t, vm, &g, focus);
-    struct surface body = surface_sub(s, (struct rect){0, 1, s->w, s->h - 1});
+    struct surface body = surface_sub(s, (struct rect){0, legend, s->w, s->h - legend});
     if (vm->level)
         draw_layers(&body, t, vm, &g);
     else
@@ -488,10 +523,11 @@ void pane_map(struct surface *s, const struct theme *t, const struct vm_map *vm,
 bool pane_map_at(int w, int h, const struct theme *t, const struct vm_map *vm, int x, int y,
                  uint32_t *layer, uint32_t *block)
 {
-    if (vm->zoom != VM_ZOOM_ALL || y < 1 || vm->blocks == 0)
+    int legend = legend_rows(w);
+    if (vm->zoom != VM_ZOOM_ALL || y < legend || vm->blocks == 0)
         return false;
-    struct grid g = layer_grid(t, vm, w, h - 1);
-    uint32_t row = (uint32_t)(y - 1) * (g.halves ? 2 : 1);
+    struct grid g = layer_grid(t, vm, w, h - legend);
+    uint32_t row = (uint32_t)(y - legend) * (g.halves ? 2 : 1);
     if (x < g.label || x >= g.label + g.cols || row >= g.n)
         return false;
     *layer = g.first + row;

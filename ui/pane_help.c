@@ -29,26 +29,37 @@ static struct surface draw_box(struct surface *s, const struct theme *t, struct 
 
 struct help_line {
     const char *key, *text;
+    size_t n; /* bytes of text */
     enum theme_role role;
     bool heading;
 };
 
-/* Line i of what is drawn: rows, their headings, the selected row's second line. */
-static int help_lines(const struct vm_help *vm, struct help_line *line, int max, int *selected)
+#define HELP_KEY 14 /* columns of the key */
+
+/* What is drawn: rows, their headings, the selected row's explanation. */
+static int help_lines(const struct vm_help *vm, struct help_line *line, int max, int cols,
+                      int *selected)
 {
     int n = 0;
     const char *group = NULL;
-    for (size_t i = 0; i < vm->n && n + 3 < max; i++) {
+    for (size_t i = 0; i < vm->n && n + 2 < max; i++) {
         const struct vm_help_row *r = &vm->row[i];
+        const char *text = r->text ? r->text : "";
         if (r->group && (!group || strcmp(group, r->group) != 0))
-            line[n++] = (struct help_line){NULL, r->group, ROLE_TITLE, true};
+            line[n++] = (struct help_line){NULL, r->group, strlen(r->group), ROLE_TITLE, true};
         group = r->group;
         bool here = i == vm->selected;
         if (here)
             *selected = n;
-        line[n++] = (struct help_line){r->key, r->text, here ? ROLE_SELECT : ROLE_TEXT, false};
-        if (here && r->more)
-            line[n++] = (struct help_line){NULL, r->more, ROLE_DIM, false};
+        line[n++] = (struct help_line){r->key, text, strlen(text),
+                                       here ? ROLE_SELECT : ROLE_TEXT, false};
+        size_t more = here && r->more ? strlen(r->more) : 0, at = 0, len;
+        bool newline;
+        while (at < more && n < max) {
+            size_t next = at + text_line(r->more + at, more - at, cols, &len, &newline);
+            line[n++] = (struct help_line){NULL, r->more + at, len, ROLE_DIM, false};
+            at = next;
+        }
     }
     return n;
 }
@@ -56,18 +67,17 @@ static int help_lines(const struct vm_help *vm, struct help_line *line, int max,
 static void draw_help_line(struct surface *s, const struct theme *t, const struct help_line *l,
                            int x, int y, int cols)
 {
+    struct style st = theme_style(t, l->role);
     if (l->heading) {
-        surface_textn(s, x, y, cols, l->text, strlen(l->text), theme_style(t, l->role));
+        surface_textn(s, x, y, cols, l->text, l->n, st);
         return;
     }
-    struct style st = theme_style(t, l->role);
     if (l->role == ROLE_SELECT)
         surface_fill(s, (struct rect){x, y, cols, 1}, ' ', st);
     if (l->key)
-        surface_textn(s, x + 1, y, 12, l->key, strlen(l->key),
+        surface_textn(s, x + 1, y, HELP_KEY - 2, l->key, strlen(l->key),
                       l->role == ROLE_SELECT ? st : theme_style(t, ROLE_KEY));
-    if (l->text)
-        surface_textn(s, x + 14, y, cols - 14, l->text, strlen(l->text), st);
+    surface_textn(s, x + HELP_KEY, y, cols - HELP_KEY, l->text, l->n, st);
 }
 
 void pane_help(struct surface *s, const struct theme *t, const struct vm_help *vm)
@@ -75,7 +85,7 @@ void pane_help(struct surface *s, const struct theme *t, const struct vm_help *v
     enum { MAX_LINES = 512 };
     struct help_line line[MAX_LINES];
     int w = s->w * 7 / 10, h = s->h * 7 / 10;
-    w = w < 60 ? (s->w < 60 ? s->w : 60) : w;
+    w = w < 76 ? (s->w < 76 ? s->w : 76) : w;
     h = h < 12 ? (s->h < 12 ? s->h : 12) : h;
     struct rect r = {(s->w - w) / 2, (s->h - h) / 2, w, h};
     char text[160];
@@ -84,8 +94,9 @@ void pane_help(struct surface *s, const struct theme *t, const struct vm_help *v
     surface_printf(&in, 0, 0, theme_style(t, ROLE_DIM), "type to filter: ");
     surface_printf(&in, 16, 0, theme_style(t, ROLE_TITLE), "%s_", vm->filter ? vm->filter : "");
 
-    int selected = 0, n = help_lines(vm, line, MAX_LINES, &selected);
     int columns = in.w >= 100 ? 2 : 1, rows = in.h - 1, col_w = in.w / columns;
+    int selected = 0;
+    int n = help_lines(vm, line, MAX_LINES, col_w - HELP_KEY - 1, &selected);
     int page = rows * columns > 0 ? selected / (rows * columns) : 0;
     for (int k = 0; k < rows * columns && page * rows * columns + k < n; k++)
         draw_help_line(&in, t, &line[page * rows * columns + k], k / (rows ? rows : 1) * col_w,

@@ -24,6 +24,15 @@ static void draw_head(struct surface *s, const struct theme *t, const struct vm_
     fit_draw(&f, s, t, 0, 0, s->w, "  ", dim);
 }
 
+static void add_relu(struct fit *f, struct style st, double relu)
+{
+    if (relu > 0)
+        fit_brief(fit_add(f, 2, st, "relu out %s", fmt_short(relu).s), "relu %s",
+                  fmt_short(relu).s);
+    else
+        fit_brief(fit_add(f, 2, st, "chosen but zero after relu"), "relu 0");
+}
+
 static void draw_block_line(struct surface *s, const struct theme *t,
                             const struct vm_inspect *vm, int y, bool low_n)
 {
@@ -34,8 +43,7 @@ static void draw_block_line(struct surface *s, const struct theme *t,
         fit_add(&f, 0, text, "unit %d", vm->unit);
     fit_add(&f, 1, text, "margin %s", fmt_short(vm->margin).s);
     if (isfinite(vm->relu))
-        fit_add(&f, 2, text, "%s %s",
-                vm->relu > 0 ? "relu out" : "chosen but zero:", fmt_short(vm->relu).s);
+        add_relu(&f, text, vm->relu);
     fit_add(&f, 3, text, "flips %u/%u", vm->block_flips, vm->n ? vm->n - 1 : 0);
     fit_add(&f, 4, text, "entropy %s/%s bits", fmt_short(vm->block_entropy).s,
             fmt_short(vm->max_entropy).s);
@@ -52,12 +60,14 @@ static void draw_layer_line(struct surface *s, const struct theme *t,
     fit_add(&f, 0, theme_style(t, ROLE_TITLE), "layer %u:", vm->map.layer);
     if (st) {
         fit_add(&f, 1, text, "flips %s", fmt_percent(st->flips).s);
-        fit_add(&f, 2, text, "chosen-but-zero %s", fmt_percent(st->zero).s);
+        fit_brief(fit_add(&f, 2, text, "chosen-but-zero %s", fmt_percent(st->zero).s),
+                  "zero %s", fmt_percent(st->zero).s);
         fit_add(&f, 3, text, "eff.units %s of %u", fmt_short(st->eff).s, vm->map.units);
     }
     if (vm->agree.like >= 0)
-        fit_add(&f, 4, text, "agrees with tok %d %s (chance %s)", vm->agree.like,
-                fmt_percent(vm->agree.like_share).s, fmt_percent(vm->agree.chance).s);
+        fit_brief(fit_add(&f, 4, text, "agrees with tok %d %s (chance %s)", vm->agree.like,
+                          fmt_percent(vm->agree.like_share).s, fmt_percent(vm->agree.chance).s),
+                  "like tok %d %s", vm->agree.like, fmt_percent(vm->agree.like_share).s);
     fit_draw(&f, s, t, 0, y, s->w, "  ", dim);
 }
 
@@ -104,7 +114,7 @@ void pane_inspect(struct surface *s, const struct theme *t, const struct vm_insp
     int flips = 0;
     if (room >= 24 && vm->flips && vm->n_flips) {
         struct vm_map shape = {.layers = vm->map.layers, .blocks = 1};
-        flips = pane_map_rows(t, &shape, room < (int)vm->map.layers * 2);
+        flips = pane_map_rows(t, &shape, s->w, room < (int)vm->map.layers * 2);
         flips = flips > room / 2 ? room / 2 : flips;
     }
     a = surface_sub(s, (struct rect){0, 1 + strip, s->w, room - flips});

@@ -36,16 +36,30 @@ static void draw_spark(struct surface *s, const struct theme *t, const struct vm
     }
 }
 
+/* Parts of at least `share` of the token, as "ctl 3.1 ff 4.8 ..." */
+static int list_parts(char *text, size_t size, const struct vm_latency *vm, double share)
+{
+    double sum = 0;
+    int n = 0;
+    for (uint32_t i = 0; i < vm->parts; i++)
+        sum += vm->part_ms[i];
+    for (uint32_t i = 0; i < vm->parts && n < (int)size - 24; i++)
+        if (vm->part[i] && vm->part_ms[i] > 0 && vm->part_ms[i] >= share * sum)
+            n += snprintf(text + n, size - (size_t)n, " %s %.*f", vm->part[i],
+                          vm->part_ms[i] >= 9.95    ? 0
+                          : vm->part_ms[i] >= 0.995 ? 1
+                                                    : 2,
+                          vm->part_ms[i]);
+    return n;
+}
+
 static void add_parts(struct fit *f, const struct vm_latency *vm, struct style st, int rank)
 {
-    char text[FIT_TEXT];
-    int n = 0;
-    for (uint32_t i = 0; i < vm->parts && n < (int)sizeof text - 24; i++)
-        if (vm->part[i] && vm->part_ms[i] > 0)
-            n += snprintf(text + n, sizeof text - (size_t)n, "%s%s %s", n ? " " : "",
-                          vm->part[i], fmt_short(vm->part_ms[i]).s);
-    if (n)
-        fit_add(f, rank, st, "| %s", text);
+    char all[FIT_TEXT - 2], most[FIT_TEXT - 2];
+    if (list_parts(all, sizeof all, vm, 0) == 0)
+        return;
+    list_parts(most, sizeof most, vm, 0.1);
+    fit_brief(fit_add(f, rank, st, "|%s", all), "|%s", most);
 }
 
 /* One row: "lat ms <spark> 38.1  p50 37.4 p99 52.0 | ctl 3 ff 5 ..." */
@@ -107,7 +121,7 @@ static void draw_stacks(struct surface *s, const struct theme *t, const struct v
         top = fmax(top, ms_of(&vm->token[i]));
     if (isfinite(vm->p99) && top > 2 * vm->p99) /* one spike must not flatten the rest */
         top = 1.25 * vm->p99;
-    top = round_up(top);
+    top = s->h * round_up(top / s->h); /* every row gets a plain label */
 
     struct style dim = theme_style(t, ROLE_DIM);
     for (int y = 0; y < s->h; y++) {
@@ -157,9 +171,10 @@ static void draw_numbers(struct surface *s, const struct theme *t, const struct 
                    fmt_short(vm->p50).s, fmt_short(vm->p90).s, fmt_short(vm->p99).s);
     int x = surface_printf(s, 0, y, text, "decode %s tok/s", fmt_short(vm->decode_tok_s).s);
     if (isfinite(vm->ttft_s))
-        surface_printf(s, x, y, text, "  prefill %s tok/s  TTFT %s s",
-                       fmt_short(vm->prefill_tok_s).s, fmt_short(vm->ttft_s).s);
+        surface_printf(s, x, y, text, "  TTFT %s s", fmt_short(vm->ttft_s).s);
     y++;
+    if (isfinite(vm->prefill_tok_s) && vm->prefill_tok_s > 0 && s->h >= 6)
+        surface_printf(s, 0, y++, text, "prefill %s tok/s", fmt_short(vm->prefill_tok_s).s);
     draw_key(s, t, vm, y);
     if (isfinite(vm->observer) && s->h > y + 3)
         surface_printf(s, 0, s->h - 1, theme_style(t, ROLE_DIM),
@@ -199,7 +214,8 @@ void pane_latency(struct surface *s, const struct theme *t, const struct vm_late
 static void add_bytes(struct fit *f, const struct vm_latency *vm, struct style text, bool wide)
 {
     if (vm->bytes_token > 0)
-        fit_add(f, 1, text, "%s per token", fmt_bytes(vm->bytes_token).s);
+        fit_brief(fit_add(f, 1, text, "%s per token", fmt_bytes(vm->bytes_token).s), "%s/tok",
+                  fmt_bytes(vm->bytes_token).s);
     char parts[FIT_TEXT];
     int n = 0;
     for (uint32_t i = 0; wide && i < vm->byte_parts && n < (int)sizeof parts - 32; i++)
@@ -209,7 +225,8 @@ static void add_bytes(struct fit *f, const struct vm_latency *vm, struct style t
     if (n)
         fit_add(f, 4, text, "%s", parts);
     if (vm->bytes_dense > 0)
-        fit_add(f, 2, text, "dense would read %s", fmt_bytes(vm->bytes_dense).s);
+        fit_brief(fit_add(f, 2, text, "dense would read %s", fmt_bytes(vm->bytes_dense).s),
+                  "dense %s", fmt_bytes(vm->bytes_dense).s);
 }
 
 void pane_bandwidth(struct surface *s, const struct theme *t, const struct vm_latency *vm)

@@ -153,7 +153,7 @@ void pane_sessions(struct surface *s, const struct theme *t, const struct vm_ses
     struct rect r = beside ? (struct rect){list_w + 1, 1, s->w - list_w - 1, s->h - 1}
                            : (struct rect){0, s->h - preview, s->w, preview};
     struct surface side = surface_sub(s, r);
-    pane_rule(&side, t, 0, title, NULL, false);
+    pane_rule(&side, t, 0, title, "* open here  ! interrupted", false);
     bool rates = beside && vm->n_rate > 1 && side.w > 24;
     struct surface text = surface_sub(&side, (struct rect){0, 1, side.w, side.h - 1 - rates});
     draw_preview(&text, t, vm);

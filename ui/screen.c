@@ -95,8 +95,8 @@ void screen_draw(struct surface *s, const struct theme *t, const struct vm *vm,
                                .h = s->h,
                                .view = vm->view,
                                .prompt_rows = pane_prompt_rows(&vm->prompt, s->w),
-                               .map_rows = pane_map_rows(t, &vm->map, false),
-                               .map_packed = pane_map_rows(t, &vm->map, true),
+                               .map_rows = pane_map_rows(t, &vm->map, s->w, false),
+                               .map_packed = pane_map_rows(t, &vm->map, s->w, true),
                                .prompt_shown = vm->prompt.active};
     memset(out, 0, sizeof *out);
     out->cursor_x = out->cursor_y = -1;
