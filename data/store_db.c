@@ -82,8 +82,11 @@ bool store_fail_as(struct store *s, enum store_trouble t, struct err *e, const c
 
 bool store_fail(struct store *s, struct err *e)
 {
+    int present = errno;
     int rc = s->db ? sqlite3_extended_errcode(s->db) : SQLITE_NOMEM;
     int os_error = s->db ? sqlite3_system_errno(s->db) : 0;
+    if (os_error == 0 && (rc & 0xFF) == SQLITE_IOERR)
+        os_error = present; /* SQLite keeps none for writes to the -wal */
     enum store_trouble t = trouble_of(rc, os_error);
     if (t == STORE_CANTOPEN || t == STORE_READONLY)
         return store_fail_as(s, t, e, "%s%s%s", sentence(t), os_error ? ": " : "",

@@ -1,0 +1,716 @@
+/* Everything that can be wrong with a file, a disk or another process.
+ * SPDX-License-Identifier: MIT */
+#include "data/store_impl.h"
+#include "tests/unit/data/store_fixture.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static char path[128]; /* a name of its own for every test */
+
+static int fresh_path(void **state)
+{
+    static int n;
+    (void)state;
+    snprintf(path, sizeof path, "%s/%d.db", scratch_dir(), n++);
+    return 0;
+}
+
+/* ---- helpers ---------------------------------------------------------------------- */
+
+static void raw(const char *file, const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    sqlite3_close(db);
+}
+
+static int raw_int(const char *file, const char *sql)
+{
+    sqlite3 *db;
+    sqlite3_stmt *st;
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    int v = sqlite3_column_int(st, 0);
+    if (strcmp((const char *)sqlite3_column_text(st, 0), "ok") == 0)
+        v = 1; /* integrity_check */
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+    return v;
+}
+
+static bool intact(const char *file)
+{
+    return raw_int(file, "PRAGMA integrity_check") == 1;
+}
+
+static void write_file(const char *file, const char *text, size_t n)
+{
+    FILE *f = fopen(file, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text, 1, n, f), n);
+    fclose(f);
+}
+
+static void refuse(const char *file, enum store_trouble why)
+{
+    struct err e = {0};
+    struct store_report rep;
+    struct store *s = store_open(&(struct store_opts){.path = file}, &rep, &e);
+    assert_null(s);
+    assert_int_equal(rep.trouble, why);
+    assert_int_equal(e.kind, ERR_STORE);
+    assert_non_null(strstr(e.msg, file));
+}
+
+/* Waits for a child and fails with it. */
+static void expect_success(pid_t pid)
+{
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+/* ---- opening ---------------------------------------------------------------------- */
+
+static void creates_private_files(void **state)
+{
+    (void)state;
+    char deep[200], dir[170];
+    struct stat st;
+    struct store_report rep;
+    struct err e = {0};
+    snprintf(dir, sizeof dir, "%s/a", scratch_dir());
+    snprintf(deep, sizeof deep, "%s/b/history.db", dir);
+    mode_t old = umask(0);
+    struct store *s = store_open(&(struct store_opts){.path = deep}, &rep, &e);
+    umask(old);
+    assert_non_null(s);
+    assert_true(rep.created);
+    assert_true(rep.wal);
+    assert_int_equal(rep.schema_found, 0);
+    assert_int_equal(rep.schema_now, 1);
+    assert_int_equal(rep.trouble, STORE_FINE);
+    assert_string_equal(rep.note, "");
+    new_session(s, "x");
+    static const char *const part[] = {"", "-wal", "-shm"};
+    for (int i = 0; i < 3; i++) {
+        char name[220];
+        snprintf(name, sizeof name, "%s%s", deep, part[i]);
+        assert_int_equal(stat(name, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0600);
+    }
+    assert_int_equal(stat(dir, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+    store_close(s);
+    assert_int_equal(raw_int(deep, "PRAGMA application_id"), STORE_APPLICATION_ID);
+    assert_int_equal(raw_int(deep, "PRAGMA user_version"), 1);
+    assert_int_equal(raw_int(deep, "PRAGMA auto_vacuum"), 2);
+    s = store_open(&(struct store_opts){.path = deep}, &rep, &e);
+    assert_false(rep.created);
+    store_close(s);
+}
+
+static void refuses_what_is_not_ours(void **state)
+{
+    (void)state;
+    refuse(scratch_dir(), STORE_CANTOPEN);
+    write_file(path,
+               "just some notes, longer than a hundred bytes, so that it could be taken for "
+               "the first page of a file if nobody looked at it closely enough.",
+               140);
+    struct stat before, after;
+    stat(path, &before);
+    refuse(path, STORE_FOREIGN);
+    stat(path, &after);
+    assert_int_equal(before.st_size, after.st_size);
+    unlink(path);
+    raw(path, "CREATE TABLE mine(x); INSERT INTO mine VALUES(5)");
+    refuse(path, STORE_FOREIGN);
+    assert_int_equal(raw_int(path, "SELECT x FROM mine"), 5);
+    raw(path, "PRAGMA application_id = 7; PRAGMA user_version = 1");
+    refuse(path, STORE_FOREIGN);
+    write_file(path, "", 0); /* an empty file is a new one */
+    store_close(open_at(path));
+    struct err e;
+    assert_null(store_open(
+        &(struct store_opts){.path = "/nonexistent/x/y.db", .read_only = true}, NULL, &e));
+    assert_null(store_open(&(struct store_opts){.path = "/proc/nothing/y.db"}, NULL, &e));
+}
+
+static void newer_files_are_only_read(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct store_report rep;
+    struct pool p = {0};
+    struct store *s = open_at(path);
+    int64_t session = new_session(s, "kept"), id;
+    int64_t run = whole_run(s, session, "a", "b");
+    store_close(s);
+    raw(path, "PRAGMA user_version = 7");
+    s = store_open(&(struct store_opts){.path = path}, &rep, &e);
+    assert_non_null(s);
+    assert_int_equal(rep.trouble, STORE_NEWER);
+    assert_true(rep.read_only);
+    assert_non_null(strstr(rep.note, "schema 7, this one knows 1"));
+    struct store_run r;
+    must(store_run_get(s, run, &p, &r, &e));
+    assert_string_equal(r.output, "b");
+    assert_false(store_session_new(s, "no", &id, &e));
+    assert_int_equal(store_trouble(s), STORE_READONLY);
+    store_close(s);
+    pool_free(&p);
+    assert_int_equal(raw_int(path, "SELECT count(*) FROM session"), 1);
+}
+
+static void read_only_places_can_be_read(void **state)
+{
+    (void)state;
+    struct store *s = open_at(path);
+    int64_t session = new_session(s, "x");
+    whole_run(s, session, "a", "b");
+    store_close(s);
+    assert_int_equal(chmod(path, 0444), 0);
+    assert_int_equal(chmod(scratch_dir(), 0555), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct err e = {0};
+        struct store_report rep;
+        struct store_session got;
+        struct pool p = {0};
+        int64_t id;
+        if (getuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+            _exit(10);
+        s = store_open(&(struct store_opts){.path = path}, &rep, &e);
+        if (!s) /* WAL without the right to write: reading alone works */
+            s = store_open(&(struct store_opts){.path = path, .read_only = true}, &rep, &e);
+        if (!s || !rep.read_only)
+            _exit(11);
+        if (!store_session_get(s, session, &p, &got, &e) || got.n_runs != 1)
+            _exit(12);
+        if (store_session_new(s, "y", &id, &e) || store_trouble(s) != STORE_READONLY)
+            _exit(13);
+        store_close(s);
+        char other[200];
+        snprintf(other, sizeof other, "%s/new.db", scratch_dir());
+        s = store_open(&(struct store_opts){.path = other}, &rep, &e);
+        _exit(s || rep.trouble != STORE_READONLY ? 14 : 0);
+    }
+    int status = 1;
+    waitpid(pid, &status, 0);
+    chmod(scratch_dir(), 0700);
+    chmod(path, 0600);
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_true(WIFEXITED(status));
+}
+
+/* A file system without shared memory for the -wal index, as network disks are. */
+static void without_wal_it_says_so(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct store_report rep;
+    sqlite3_vfs *usual = sqlite3_vfs_find(NULL), *plain = sqlite3_vfs_find("unix-dotfile");
+    assert_non_null(plain);
+    sqlite3_vfs_register(plain, 1);
+    struct store *s = store_open(&(struct store_opts){.path = path}, &rep, &e);
+    assert_non_null(s);
+    assert_false(rep.wal);
+    assert_non_null(strstr(rep.note, "slower journal"));
+    int64_t run = begin_run(s, new_session(s, "x"), "a");
+    must(append(s, run, 0, 64, &e));
+    must(store_run_end(s, run, &(struct store_run_end){.status = STORE_DONE}, &e));
+    store_close(s);
+    sqlite3_vfs_register(usual, 1);
+    assert_true(intact(path));
+}
+
+/* ---- migration -------------------------------------------------------------------- */
+
+static const char schema_2[] = "ALTER TABLE session ADD COLUMN colour TEXT;"
+                               "CREATE TABLE extra(x INT) STRICT;"
+                               "UPDATE session SET colour = 'blue';";
+
+static struct store *open_as_2(struct store_report *rep, struct err *e, const char *second)
+{
+    struct migration step[] = {store_migrations[0], {2, second}};
+    /* Only opening looks at the steps. */
+    return store_open_with(&(struct store_opts){.path = path, .busy_ms = 10000}, step, 2, rep,
+                           e);
+}
+
+static void migrates_and_keeps_a_copy(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct store_report rep;
+    char backup[200];
+    struct store *s = open_at(path);
+    new_session(s, "old");
+    store_close(s);
+    s = open_as_2(&rep, &e, schema_2);
+    assert_non_null(s);
+    assert_int_equal(rep.schema_found, 1);
+    assert_int_equal(rep.schema_now, 2);
+    snprintf(backup, sizeof backup, "%s.v1.bak", path);
+    assert_string_equal(rep.backup, backup);
+    store_close(s);
+    assert_true(intact(path));
+    assert_int_equal(raw_int(path, "SELECT count(*) FROM session WHERE colour = 'blue'"), 1);
+    assert_true(intact(backup));
+    assert_int_equal(raw_int(backup, "PRAGMA user_version"), 1);
+    assert_int_equal(raw_int(backup, "SELECT count(*) FROM session"), 1);
+    /* This program, older than the file, reads it. */
+    s = store_open(&(struct store_opts){.path = path}, &rep, &e);
+    assert_non_null(s);
+    assert_true(rep.read_only);
+    store_close(s);
+    s = open_as_2(&rep, &e, schema_2); /* nothing left to do */
+    assert_int_equal(rep.schema_found, 2);
+    assert_string_equal(rep.backup, "");
+    store_close(s);
+}
+
+static void failed_migration_changes_nothing(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct store_report rep;
+    struct store *s = open_at(path);
+    new_session(s, "old");
+    store_close(s);
+    s = open_as_2(&rep, &e, "CREATE TABLE extra(x INT) STRICT; INSERT INTO nowhere VALUES(1)");
+    assert_null(s);
+    assert_int_equal(raw_int(path, "PRAGMA user_version"), 1);
+    assert_int_equal(raw_int(path, "SELECT count(*) FROM sqlite_schema WHERE name = 'extra'"),
+                     0);
+    assert_true(intact(path));
+    store_close(open_at(path));
+}
+
+static void many_processes_migrate_at_once(void **state)
+{
+    (void)state;
+    pid_t pid[6];
+    struct store *s = open_at(path);
+    new_session(s, "old");
+    store_close(s);
+    for (int i = 0; i < 6; i++) {
+        pid[i] = fork();
+        if (pid[i] == 0) {
+            struct err e = {0};
+            struct store_report rep;
+            struct store *mine = open_as_2(&rep, &e, schema_2);
+            bool ok = mine && rep.schema_now == 2;
+            if (!ok)
+                fprintf(stderr, "%s\n", e.msg);
+            store_close(mine);
+            _exit(ok ? 0 : 1);
+        }
+    }
+    for (int i = 0; i < 6; i++)
+        expect_success(pid[i]);
+    assert_true(intact(path));
+    assert_int_equal(raw_int(path, "PRAGMA user_version"), 2);
+}
+
+static void many_processes_create_at_once(void **state)
+{
+    (void)state;
+    pid_t pid[6];
+    for (int i = 0; i < 6; i++) {
+        pid[i] = fork();
+        if (pid[i] == 0) {
+            struct err e = {0};
+            int64_t id;
+            struct store *s =
+                store_open(&(struct store_opts){.path = path, .busy_ms = 10000}, NULL, &e);
+            bool ok = s && store_session_new(s, "me", &id, &e);
+            if (!ok)
+                fprintf(stderr, "%s\n", e.msg);
+            store_close(s);
+            _exit(ok ? 0 : 1);
+        }
+    }
+    for (int i = 0; i < 6; i++)
+        expect_success(pid[i]);
+    assert_true(intact(path));
+    assert_int_equal(raw_int(path, "SELECT count(*) FROM session"), 6);
+}
+
+/* ---- damage ----------------------------------------------------------------------- */
+
+static void damaged_file_is_found_and_set_aside(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct store_report rep;
+    char moved[512];
+    struct store *s = open_at(path);
+    int64_t run = begin_run(s, new_session(s, "x"), "a");
+    for (uint32_t i = 0; i < 40; i++)
+        must(append(s, run, i * 64, 64, &e));
+    store_close(s);
+    /* Its writer died, and the disk lost pages in the middle. */
+    raw(path, "UPDATE run SET pid = 999999999");
+    int fd = open(path, O_RDWR);
+    char junk[4096];
+    memset(junk, 0xA5, sizeof junk);
+    struct stat st;
+    fstat(fd, &st);
+    for (off_t at = st.st_size / 8192 * 4096; at < st.st_size - 4096; at += 4096)
+        assert_int_equal(pwrite(fd, junk, sizeof junk, at), sizeof junk);
+    close(fd);
+    refuse(path, STORE_CORRUPT);
+    must(store_set_aside(path, moved, &e));
+    assert_int_equal(access(moved, F_OK), 0);
+    assert_int_not_equal(access(path, F_OK), 0);
+    s = store_open(&(struct store_opts){.path = path}, &rep, &e);
+    assert_non_null(s);
+    assert_true(rep.created);
+    store_close(s);
+    assert_false(store_set_aside("/nonexistent/db", moved, &e));
+}
+
+static void cut_file_is_damaged(void **state)
+{
+    (void)state;
+    struct store *s = open_at(path);
+    for (int i = 0; i < 30; i++)
+        whole_run(s, new_session(s, "x"), "prompt", "output");
+    store_close(s);
+    raw(path, "UPDATE run SET status = 'running', pid = 999999999");
+    struct stat st;
+    stat(path, &st);
+    assert_int_equal(truncate(path, st.st_size / 2 + 100), 0);
+    refuse(path, STORE_CORRUPT);
+}
+
+static void damaged_chunks_are_named_not_believed(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct pool p = {0};
+    struct store_trace t;
+    struct store_use u;
+    struct store *s = open_at(path);
+    int64_t run = begin_run(s, new_session(s, "x"), "a");
+    must(append(s, run, 0, 200, &e));
+    store_close(s);
+    raw(path,
+        "UPDATE trace SET data = zeroblob(length(data)) WHERE pos = 64 AND plane = 'unit';"
+        "UPDATE trace SET crc32 = 0 WHERE pos = 128 AND plane = 'margin';"
+        "DELETE FROM trace WHERE pos = 0 AND plane = 'alive'");
+    s = open_at(path);
+    must(store_trace_get(s, run, STORE_DEC, &p, &t, &e));
+    assert_int_equal(t.n, 200);
+    assert_int_equal(t.n_damaged, 64);
+    for (uint32_t r = 0; r < 200; r++)
+        assert_int_equal(t.unit[r * PLACES], r / 64 == 1 ? TRACE_NONE : unit_at(r, 0));
+    assert_true(t.margin[130 * PLACES] == 0);
+    assert_true(t.margin[10 * PLACES] > 0);
+    must(store_use(s, &(struct store_use_opts){.stage = STORE_DEC}, &p, &u, &e));
+    assert_int_equal(u.rows, 136);
+    assert_int_equal(u.damaged_rows, 64);
+    /* Appending behind a damaged chunk goes on. */
+    must(append(s, run, 200, 10, &e));
+    must(store_trace_get(s, run, STORE_DEC, &p, &t, &e));
+    assert_int_equal(t.n, 210);
+    assert_int_equal(t.n_damaged, 64);
+    pool_free(&p);
+    store_close(s);
+}
+
+/* ---- disk and locks --------------------------------------------------------------- */
+
+static void full_disk_can_be_retried(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct err e = {0};
+        struct rlimit small = {400000, RLIM_INFINITY}, none = {RLIM_INFINITY, RLIM_INFINITY};
+        signal(SIGXFSZ, SIG_IGN);
+        struct store *s = open_at(path);
+        int64_t run = begin_run(s, new_session(s, "x"), "a");
+        setrlimit(RLIMIT_FSIZE, &small);
+        uint32_t pos = 0;
+        while (append(s, run, pos, 64, &e) && pos < 100000)
+            pos += 64;
+        if (store_trouble(s) != STORE_FULL || e.kind != ERR_STORE ||
+            !strstr(e.msg, "disk full"))
+            _exit(10);
+        if (append(s, run, pos, 64, &e) || store_trouble(s) != STORE_FULL)
+            _exit(11); /* still full */
+        setrlimit(RLIMIT_FSIZE, &none);
+        if (!append(s, run, pos, 64, &e))
+            _exit(12);
+        if (!store_run_end(s, run, &(struct store_run_end){.status = STORE_DONE}, &e))
+            _exit(13);
+        struct store_run r;
+        struct pool p = {0};
+        if (!store_run_get(s, run, &p, &r, &e) || r.n_out != pos + 64)
+            _exit(14);
+        pool_free(&p);
+        store_close(s);
+        _exit(0);
+    }
+    expect_success(pid);
+    assert_true(intact(path));
+}
+
+static void another_process_holds_the_lock(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct pool p = {0};
+    struct store_run r;
+    sqlite3 *other;
+    struct store *s = open_at(path);
+    int64_t run = begin_run(s, new_session(s, "x"), "a");
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+    assert_false(append(s, run, 0, 64, &e));
+    assert_int_equal(store_trouble(s), STORE_BUSY);
+    assert_non_null(strstr(e.msg, "locked by another process"));
+    must(store_run_get(s, run, &p, &r, &e)); /* reading goes on */
+    sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL);
+    must(append(s, run, 0, 64, &e));
+    assert_int_equal(store_trouble(s), STORE_FINE);
+    sqlite3_close(other);
+    pool_free(&p);
+    store_close(s);
+}
+
+static void deleted_file_is_noticed_and_made_anew(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct store_report rep;
+    char wal[160];
+    struct store *s = open_at(path);
+    int64_t run = begin_run(s, new_session(s, "x"), "a");
+    must(append(s, run, 0, 64, &e));
+    unlink(path);
+    assert_false(append(s, run, 64, 64, &e));
+    assert_int_equal(store_trouble(s), STORE_GONE);
+    must(store_reopen(s, &rep, &e));
+    assert_true(rep.created);
+    run = begin_run(s, new_session(s, "x"), "a");
+    must(append(s, run, 0, 128, &e));
+    must(store_run_end(s, run, &(struct store_run_end){.status = STORE_DONE}, &e));
+
+    /* All three names are gone, and somebody else has made the file again. */
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    unlink(path);
+    unlink(wal);
+    snprintf(wal, sizeof wal, "%s-shm", path);
+    unlink(wal);
+    struct store *second = open_at(path);
+    int64_t other = new_session(second, "second");
+    assert_false(append(s, run, 128, 64, &e));
+    assert_int_equal(store_trouble(s), STORE_GONE);
+    must(store_reopen(s, &rep, &e));
+    whole_run(s, other, "both", "write here");
+    whole_run(second, other, "and", "here");
+    store_close(s);
+    store_close(second);
+    assert_true(intact(path));
+    assert_int_equal(raw_int(path, "SELECT count(*) FROM run"), 2);
+}
+
+static void two_processes_write_at_once(void **state)
+{
+    (void)state;
+    pid_t pid[2];
+    struct store *s = open_at(path);
+    int64_t session = new_session(s, "shared");
+    new_model(s);
+    store_close(s);
+    for (int k = 0; k < 2; k++) {
+        pid[k] = fork();
+        if (pid[k] == 0) {
+            struct err e = {0};
+            s = store_open(&(struct store_opts){.path = path, .busy_ms = 20000}, NULL, &e);
+            if (!s)
+                _exit(1);
+            for (int i = 0; i < 15; i++) {
+                int64_t run = begin_run(s, session, "p");
+                for (uint32_t at = 0; at < 256; at += 64)
+                    if (!append(s, run, at, 64, &e))
+                        _exit(2);
+                if (!store_run_end(s, run, &(struct store_run_end){.status = STORE_DONE}, &e))
+                    _exit(3);
+            }
+            store_close(s);
+            _exit(0);
+        }
+    }
+    expect_success(pid[0]);
+    expect_success(pid[1]);
+    assert_true(intact(path));
+    assert_int_equal(raw_int(path, "SELECT count(*) FROM token"), 2 * 15 * 256);
+    assert_int_equal(raw_int(path, "SELECT count(*) FROM run WHERE status = 'done'"), 30);
+}
+
+/* ---- death ------------------------------------------------------------------------- */
+
+static void killed_writer_leaves_an_interrupted_run(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct pool p = {0};
+    for (int round = 0; round < 5; round++) {
+        int ends[2];
+        assert_int_equal(pipe(ends), 0);
+        pid_t pid = fork();
+        if (pid == 0) {
+            struct store *s = open_at(path);
+            int64_t run = begin_run(s, new_session(s, "x"), "find me");
+            for (uint32_t pos = 0;; pos += 17) {
+                if (!append(s, run, pos, 17, &e))
+                    _exit(1);
+                uint32_t done = pos + 17;
+                if (write(ends[1], &done, sizeof done) != sizeof done)
+                    _exit(2);
+            }
+        }
+        close(ends[1]);
+        uint32_t done = 0, next;
+        while (done < 400u * (unsigned)(round + 1) &&
+               read(ends[0], &next, sizeof next) == sizeof next)
+            done = next;
+        assert_true(done >= 400);
+        /* While it lives, its run is running for everybody. */
+        struct store_report rep;
+        struct store *s = store_open(&(struct store_opts){.path = path}, &rep, &e);
+        assert_non_null(s);
+        assert_int_equal(rep.interrupted, 0);
+        store_close(s);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        while (read(ends[0], &next, sizeof next) == sizeof next)
+            done = next;
+        close(ends[0]);
+
+        s = store_open(&(struct store_opts){.path = path}, &rep, &e);
+        if (!s)
+            fail_msg("%s", e.msg);
+        assert_int_equal(rep.interrupted, 1);
+        int64_t run;
+        struct store_run r;
+        must(store_run_last(s, &run, &e));
+        must(store_run_get(s, run, &p, &r, &e));
+        assert_int_equal(r.status, STORE_INTERRUPTED);
+        assert_true(r.n_out >= done && r.n_out <= done + 17);
+        assert_true(r.decode_ns >= 1000000u * (uint64_t)r.n_out);
+        assert_true(r.end_ms >= r.start_ms);
+        struct store_token *t;
+        size_t n, at = 0;
+        must(store_tokens(s, run, &p, &t, &n, &e));
+        assert_int_equal(n, r.n_out);
+        for (size_t i = 0; i < n; i++) {
+            assert_memory_equal(r.output + at, t[i].text, t[i].n_text);
+            at += t[i].n_text;
+        }
+        assert_int_equal(at, r.n_output);
+        struct store_session session;
+        must(store_session_get(s, r.session, &p, &session, &e));
+        assert_true(session.interrupted);
+        struct store_hit *h;
+        must(store_search(s, "w399 ", 10, &p, &h, &n, &e)); /* rebuilt text is searchable */
+        assert_int_equal(n, round + 1);
+        must(store_check(s, &e));
+        store_close(s);
+        assert_true(intact(path));
+    }
+    pool_free(&p);
+}
+
+static void a_reused_process_number_is_noticed(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct store_report rep;
+    char sql[160];
+    struct store *s = open_at(path);
+    begin_run(s, new_session(s, "x"), "a");
+    store_close(s);
+    s = store_open(&(struct store_opts){.path = path}, &rep, &e);
+    assert_int_equal(rep.interrupted, 0); /* we live */
+    store_close(s);
+    snprintf(sql, sizeof sql, "UPDATE run SET pid_start = pid_start + 1");
+    raw(path, sql);
+    s = store_open(&(struct store_opts){.path = path}, &rep, &e);
+    assert_int_equal(rep.interrupted, 1);
+    begin_run(s, new_session(s, "x"), "a");
+    store_close(s);
+    raw(path, "UPDATE run SET boot_id = 'another' WHERE status = 'running'");
+    s = store_open(&(struct store_opts){.path = path}, &rep, &e);
+    assert_int_equal(rep.interrupted, 1);
+    store_close(s);
+}
+
+/* ---- copies ------------------------------------------------------------------------ */
+
+static void backup_is_a_whole_file(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    char copy[160];
+    struct stat st;
+    snprintf(copy, sizeof copy, "%s.copy", path);
+    struct store *s = open_at(path);
+    int64_t run = begin_run(s, new_session(s, "x"), "a");
+    must(append(s, run, 0, 64, &e)); /* part of it is still in the -wal */
+    must(store_backup(s, copy, &e));
+    assert_int_equal(stat(copy, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_false(store_backup(s, copy, &e)); /* never over another file */
+    store_close(s);
+    assert_true(intact(copy));
+    assert_int_equal(raw_int(copy, "SELECT count(*) FROM token"), 64);
+    store_close(open_at(copy));
+}
+
+static int cleanup(void **state)
+{
+    (void)state;
+    remove_scratch();
+    return 0;
+}
+
+#define with_path(f) cmocka_unit_test_setup(f, fresh_path)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        with_path(creates_private_files),
+        with_path(refuses_what_is_not_ours),
+        with_path(newer_files_are_only_read),
+        with_path(read_only_places_can_be_read),
+        with_path(without_wal_it_says_so),
+        with_path(migrates_and_keeps_a_copy),
+        with_path(failed_migration_changes_nothing),
+        with_path(many_processes_migrate_at_once),
+        with_path(many_processes_create_at_once),
+        with_path(damaged_file_is_found_and_set_aside),
+        with_path(cut_file_is_damaged),
+        with_path(damaged_chunks_are_named_not_believed),
+        with_path(full_disk_can_be_retried),
+        with_path(another_process_holds_the_lock),
+        with_path(deleted_file_is_noticed_and_made_anew),
+        with_path(two_processes_write_at_once),
+        with_path(killed_writer_leaves_an_interrupted_run),
+        with_path(a_reused_process_number_is_noticed),
+        with_path(backup_is_a_whole_file),
+    };
+    return cmocka_run_group_tests(tests, NULL, cleanup);
+}
