@@ -504,7 +504,7 @@ static bool read_control(const struct reader *r, const char *at, const cJSON *it
         return bad(r, at, f->key, item, "an object");
     for (const cJSON *word = item->child; word; word = word->next) {
         struct field id = {word->string, read_whole, 0, 2, MAX_SIZE, NULL};
-        uint32_t v;
+        uint32_t v = 0;
         if (c->n_control == TERRA_MAX_CTL)
             return bad(r, at, f->key, item, "at most 16 control words");
         for (uint32_t i = 0; i < c->n_control; i++)
@@ -526,7 +526,7 @@ static bool read_control(const struct reader *r, const char *at, const cJSON *it
 static bool read_sru(const struct reader *r, const char *at, const cJSON *item,
                      const struct field *f, void *out)
 {
-    uint32_t pair[2], n;
+    uint32_t pair[2] = {0}, n;
     if (!read_list(r, at, f, item, 2, 2, pair, &n))
         return false;
     struct terra_config *c = out;

@@ -70,7 +70,7 @@ static bool parse_dtype(const cJSON *item, const char *name, enum terra_dtype *o
 static bool parse_shape(const cJSON *item, struct tensor *t, struct err *e)
 {
     if (!cJSON_IsArray(item))
-        return err_set(e, ERR_MODEL, "tensor %s: no shape", t->name);
+        return err_set(e, ERR_MODEL, "tensor %s: shape must be a list", t->name);
     t->rows = t->cols = 1;
     for (const cJSON *axis = item->child; axis; axis = axis->next) {
         char show[48];
@@ -133,6 +133,11 @@ static bool parse_tensor(const cJSON *entry, uint64_t data_at, uint64_t file_siz
                            slot ? "given twice" : "unknown");
         *slot = item;
     }
+    if (!dtype || !shape || !range)
+        return err_set(e, ERR_MODEL, "tensor %s: %s is missing", t->name,
+                       !dtype   ? "dtype"
+                       : !shape ? "shape"
+                                : "data_offsets");
     return parse_dtype(dtype, t->name, &t->dtype, e) && parse_shape(shape, t, e) &&
            parse_range(range, data_at, file_size, t, e);
 }

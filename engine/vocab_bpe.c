@@ -12,6 +12,7 @@
 #include "engine/unicode.h"
 #include "engine/vocab_internal.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -400,6 +401,7 @@ static void reserve(struct merger *m, size_t n)
 
 static void merge_word(struct merger *m, const char *s, size_t n, struct terra_ids *out)
 {
+    assert(n > 0);
     reserve(m, n);
     m->n_heap = 0;
     for (uint32_t i = 0; i < n; i++)
