@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from common import GOLDEN, FolderTest, checkpoint_arrays, read_config
+from common import GOLDEN, FolderTest, checkpoint_arrays, read_config  # first: it sets the path
 
 from data.convert.errors import ConvertError
 from data.convert.folder import (

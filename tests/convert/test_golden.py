@@ -8,7 +8,7 @@ import unittest
 from pathlib import Path
 
 import numpy as np
-from common import GOLDEN, FolderTest, checkpoint_arrays, read_config
+from common import GOLDEN, FolderTest, checkpoint_arrays, read_config  # first: it sets the path
 
 import terraformer_ref as ref
 from model_folder import read_safetensors, read_tensors, to_trax

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from common import FolderTest, read_config
+from common import FolderTest, read_config  # first: it sets the path
 
 import terraformer_ref as ref
 from make_ref_fixtures import choices

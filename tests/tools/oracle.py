@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-
 import terraformer_ref as ref
 from synthetic import RefConfig
 

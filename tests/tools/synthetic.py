@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-
 import terraformer_ref as ref
 
 Layout = list[tuple[str, tuple[int, ...]]]
