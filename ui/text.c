@@ -125,7 +125,7 @@ size_t text_line(const char *s, size_t n, int cols, size_t *len, bool *newline)
             cut = i;
         if (col + g.width > cols && i > 0) {
             if (g.rune == ' ') {
-                *len = i;
+                *len = next == i ? cut : i; /* without the run's first blanks */
                 i = skip_blanks(s, n, i);
                 if (i < n && s[i] == '\n') {
                     *newline = true;
