@@ -194,7 +194,7 @@ static void show_matches(char **match, int n, int longest)
 /* ---- opening ------------------------------------------------------------------------------
  */
 
-/* Binds only where the default still stands: ~/.inputrc wins. */
+/* Binds raw keys, but only where the default still stands: ~/.inputrc wins. */
 static void rebind(const char *keymap, const char *keys, rl_command_func_t *from,
                    rl_command_func_t *to)
 {
@@ -208,14 +208,14 @@ static void bind_keys(void)
 {
     static const char *const maps[] = {"emacs", "vi-insert"};
     for (int i = 0; i < 2; i++) {
-        rebind(maps[i], "\\C-j", rl_newline, on_newline);
-        rebind(maps[i], "\\e[A", rl_get_previous_history, on_up);
-        rebind(maps[i], "\\eOA", rl_get_previous_history, on_up);
-        rebind(maps[i], "\\e[B", rl_get_next_history, on_down);
-        rebind(maps[i], "\\eOB", rl_get_next_history, on_down);
+        rebind(maps[i], "\n", rl_newline, on_newline);
+        rebind(maps[i], "\033[A", rl_get_previous_history, on_up);
+        rebind(maps[i], "\033OA", rl_get_previous_history, on_up);
+        rebind(maps[i], "\033[B", rl_get_next_history, on_down);
+        rebind(maps[i], "\033OB", rl_get_next_history, on_down);
     }
-    rebind("emacs", "\\e\\C-m", rl_vi_editing_mode, on_newline);
-    rebind("emacs", "\\e\\C-j", rl_vi_editing_mode, on_newline);
+    rebind("emacs", "\033\r", rl_vi_editing_mode, on_newline);
+    rebind("emacs", "\033\n", rl_vi_editing_mode, on_newline);
     rl_bind_keyseq_if_unbound("\\C-x\\C-e", on_editor);
 }
 
@@ -260,12 +260,14 @@ static void open_history(struct line_edit *l)
 {
     int max = l->opts.history_max > 0 ? l->opts.history_max : HISTORY_MAX;
     using_history();
+    unstifle_history();
     clear_history();
-    stifle_history(max);
     history_comment_char = '#'; /* time stamps separate entries of several lines */
     history_write_timestamps = 1;
-    if (!l->history_file)
+    if (!l->history_file) {
+        stifle_history(max);
         return;
+    }
     int fd = open(l->history_file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     struct stat st;
     bool usable = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
@@ -277,6 +279,12 @@ static void open_history(struct line_edit *l)
         free(l->history_file);
         l->history_file = NULL;
     }
+    /* history_truncate_file() counts lines and would cut an entry of several in two */
+    bool too_long = history_length > max;
+    stifle_history(max);
+    if (too_long)
+        write_history(l->history_file);
+    using_history();
 }
 
 struct line_edit *line_edit_open(const struct line_edit_opts *o)
@@ -299,9 +307,6 @@ void line_edit_close(struct line_edit *l)
     if (!l)
         return;
     rl_callback_handler_remove();
-    if (l->history_file)
-        history_truncate_file(l->history_file,
-                              l->opts.history_max > 0 ? l->opts.history_max : HISTORY_MAX);
     clear_history();
     clear_popup(l);
     if (l->null_in)
@@ -372,6 +377,7 @@ void line_edit_remember(struct line_edit *l, const char *line)
     if (last && strcmp(last->line, line) == 0)
         return;
     add_history(line);
+    using_history(); /* the line being typed comes after it */
     if (l->history_file)
         append_history(1, l->history_file);
 }

@@ -14,11 +14,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* libreadline.so exports functions with these very names (and other parameters):
+ * hidden, ours do not replace the ones it calls. */
+#if defined(__GNUC__)
+#pragma GCC visibility push(hidden)
+#endif
+
 void *xmalloc(size_t n);
 void *xcalloc(size_t n, size_t size); /* the product is checked */
 void *xrealloc(void *p, size_t n, size_t size);
 char *xstrdup(const char *s);
 char *xstrndup(const char *s, size_t n);
+
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
 
 void xalloc_set_hook(void (*restore_terminal)(void));
 
