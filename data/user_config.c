@@ -362,6 +362,24 @@ static const char *json_as_text(const cJSON *v, char *space, size_t n)
     return NULL;
 }
 
+static bool type_fits(enum config_type t, const cJSON *v)
+{
+    switch (t) {
+    case CONFIG_TEXT:
+    case CONFIG_PATH:
+    case CONFIG_CHOICE:
+        return cJSON_IsString(v);
+    case CONFIG_BOOL:
+        return cJSON_IsBool(v);
+    case CONFIG_SIZE:
+        return cJSON_IsNumber(v) || cJSON_IsString(v);
+    case CONFIG_INT:
+    case CONFIG_REAL:
+        break;
+    }
+    return cJSON_IsNumber(v);
+}
+
 static void set_from_file(struct user_config *c, const cJSON *v, const char *name,
                           uint32_t line)
 {
@@ -375,15 +393,11 @@ static void set_from_file(struct user_config *c, const cJSON *v, const char *nam
         return;
     }
     const char *text = json_as_text(v, number, sizeof number);
-    bool is_word = cJSON_IsString(v), want_word = config_info[k].type == CONFIG_TEXT ||
-                                                  config_info[k].type == CONFIG_PATH ||
-                                                  config_info[k].type == CONFIG_CHOICE;
-    struct err e;
-    if (!text || (want_word && !is_word) ||
-        (is_word && !want_word && config_info[k].type != CONFIG_SIZE)) {
+    if (!text || !type_fits(config_info[k].type, v)) {
         user_config_problem(c, "%s:%u: %s: wrong type of value", name, line, v->string);
         return;
     }
+    struct err e;
     snprintf(from, sizeof from, "%s:%u", name, line);
     if (!user_config_set(c, k, text, CONFIG_FILE, from, &e))
         user_config_problem(c, "%s:%u: %s", name, line, e.msg);
