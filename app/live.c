@@ -1,0 +1,916 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/live.h"
+
+#include "app/cli.h"
+#include "app/reply.h"
+#include "app/setup.h"
+#include "engine/base/clock.h"
+#include "engine/base/utf8.h"
+#include "engine/base/xalloc.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ECHO_MAX 1200 /* bytes of a prompt repeated above its reply */
+
+/* ---- store -------------------------------------------------------------------------- */
+
+static unsigned set_aside(struct app *a, size_t which)
+{
+    char moved[512];
+    struct err e = {0};
+    if (which != 0)
+        return EFFECT_DRAW;
+    const char *path = config_text(a->config, CONFIG_DB);
+    if (!*path)
+        path = a->config->paths.db_file;
+    if (!store_set_aside(path, moved, &e))
+        return app_fail(a, &e);
+    live_store_open(a);
+    app_say(a, VM_INFO, "the damaged history is now %s; a new one was begun", moved);
+    return EFFECT_DRAW;
+}
+
+static void ask_set_aside(struct app *a, const struct err *e)
+{
+    struct app_dialog *d = &a->dialog;
+    *d = (struct app_dialog){.open = true, .n = 2, .chosen = set_aside};
+    snprintf(d->title, sizeof d->title, "history is damaged");
+    snprintf(d->text, sizeof d->text,
+             "%s. Move it out of the way and begin a new one? Until then nothing is saved.",
+             e->msg);
+    snprintf(d->key[0], sizeof d->key[0], "m");
+    snprintf(d->choice[0], sizeof d->choice[0], "move it aside, begin a new history");
+    snprintf(d->key[1], sizeof d->key[1], "n");
+    snprintf(d->choice[1], sizeof d->choice[1], "not now: go on without saving");
+}
+
+void live_store_open(struct app *a)
+{
+    *a->store_note = 0;
+    if (a->no_log)
+        return;
+    const char *path = config_text(a->config, CONFIG_DB);
+    struct store_opts o = {.path = *path ? path : a->config->paths.db_file};
+    struct store_report rep = {0};
+    struct err e = {0};
+    if (!*o.path) {
+        snprintf(a->store_note, sizeof a->store_note, "not being saved: HOME is not set");
+        return;
+    }
+    a->store = store_open(&o, &rep, &e);
+    if (!a->store) {
+        snprintf(a->store_note, sizeof a->store_note, "not being saved: %.200s", e.msg);
+        if (rep.trouble == STORE_CORRUPT)
+            ask_set_aside(a, &e);
+    } else if (rep.read_only) {
+        snprintf(a->store_note, sizeof a->store_note, "not being saved: %.200s",
+                 *rep.note ? rep.note : "the history can only be read");
+    } else if (*rep.note) {
+        app_say(a, VM_WARN, "%s", rep.note);
+    }
+}
+
+static bool saving(const struct app *a)
+{
+    return a->store && !a->no_log && config_bool(a->config, CONFIG_LOG) &&
+           store_log_on(a->store) && !store_is_read_only(a->store);
+}
+
+void live_recorder_open(struct app *a)
+{
+    live_recorder_close(a);
+    struct buf host = {0};
+    setup_host(&host);
+    struct recorder_opts o = {.store = saving(a) ? a->store : NULL,
+                              .model = a->model,
+                              .trace = setup_trace(a->config),
+                              .build = *a->build ? a->build : "terra " TERRA_VERSION,
+                              .host = buf_str(&host),
+                              .session = a->session};
+    a->recorder = recorder_open(&o);
+    buf_free(&host);
+}
+
+void live_recorder_close(struct app *a)
+{
+    struct err e = {0};
+    if (a->recorder && !recorder_close(a->recorder, &e))
+        app_say(a, VM_ERROR, "not saved: %s", e.msg);
+    a->recorder = NULL;
+}
+
+const char *live_banner(const struct app *a)
+{
+    const char *trouble = a->recorder ? recorder_trouble(a->recorder) : NULL;
+    return trouble ? trouble : *a->store_note ? a->store_note : NULL;
+}
+
+/* ---- jobs ----------------------------------------------------------------------------- */
+
+const char *live_style(const struct app *a)
+{
+    int32_t id;
+    const char *name = NULL;
+    if (!a->shape ||
+        !setup_style(a->shape, config_text(a->config, CONFIG_STYLE), &id, &name, NULL))
+        return NULL;
+    return name;
+}
+
+static bool fill_summarize(struct app *a, struct summarize_opts *o, struct err *e)
+{
+    const char *name;
+    o->config = a->shape;
+    o->vocab = a->vocab;
+    o->max_source = generate_max_source(a->shape);
+    o->chunk = (uint32_t)config_int(a->config, CONFIG_CHUNK);
+    o->overlap = (uint32_t)config_int(a->config, CONFIG_OVERLAP);
+    o->sampling = setup_sampling_summary(a->config, a->args);
+    o->max_tokens = setup_max_tokens(a->config, a->shape);
+    uint32_t most = generate_max_target(a->shape);
+    if (o->max_tokens > most)
+        o->max_tokens = most;
+    summarize_method_parse(config_text(a->config, CONFIG_METHOD), &o->method);
+    if (!setup_style(a->shape, config_text(a->config, CONFIG_STYLE), &o->style, &name, e))
+        return false;
+    return summarize_length_parse(config_text(a->config, CONFIG_LENGTH), &o->length, e);
+}
+
+static struct job *make_job(struct app *a, enum job_kind kind, struct err *e)
+{
+    if (worker_busy(a->worker) && (a->busy != BUSY_MEASURE || a->waiting)) {
+        err_set(e, ERR_CHECK, "something is still running; Esc stops it");
+        return NULL;
+    }
+    if (kind != JOB_OPEN && kind != JOB_BANDWIDTH && kind != JOB_READ && !a->model) {
+        err_set(e, ERR_MODEL, "no model is open; :model PATH opens one");
+        return NULL;
+    }
+    struct job *j = job_new(kind);
+    j->model = a->model;
+    j->mode = setup_mode(a->config);
+    j->threads = setup_threads(a->config);
+    j->max_bytes = (uint64_t)config_int(a->config, CONFIG_MAX_DOCUMENT);
+    j->encoder_too = true;
+    if (a->model && kind != JOB_OPEN && kind != JOB_BANDWIDTH &&
+        !fill_summarize(a, &j->summarize, e)) {
+        job_free(j);
+        return NULL;
+    }
+    return j;
+}
+
+static unsigned submit(struct app *a, struct job *j, enum app_busy busy)
+{
+    if (worker_busy(a->worker)) { /* with the memory's speed: it takes a moment */
+        a->waiting = j;
+        a->waiting_busy = busy;
+        return EFFECT_DRAW;
+    }
+    a->job = j->kind;
+    a->busy = busy;
+    a->busy_since = a->now;
+    a->done = a->total = 0;
+    a->cancelled = false;
+    worker_submit(a->worker, j);
+    return EFFECT_DRAW;
+}
+
+unsigned live_open_model(struct app *a, const char *path)
+{
+    struct err e = {0};
+    struct buf found = {0};
+    unsigned effect = EFFECT_DRAW;
+    if (!setup_find_model(a->config, path, &found, &e)) {
+        effect = app_fail(a, &e);
+    } else {
+        struct job *j = make_job(a, JOB_OPEN, &e);
+        if (j) {
+            j->path = xstrdup(buf_str(&found));
+            app_say(a, VM_INFO, "opening %s", j->path);
+            effect = submit(a, j, BUSY_LOADING);
+        } else {
+            effect = app_fail(a, &e);
+        }
+    }
+    buf_free(&found);
+    return effect;
+}
+
+unsigned live_read(struct app *a, const char *path)
+{
+    struct err e = {0};
+    struct job *j = make_job(a, JOB_READ, &e);
+    if (!j)
+        return app_fail(a, &e);
+    j->path = xstrdup(path);
+    app_say(a, VM_INFO, "reading %s; Esc stops", path);
+    return submit(a, j, BUSY_READING);
+}
+
+static void remember_source(struct app *a, const char *text, size_t n, bool document)
+{
+    if (text == a->source)
+        return;
+    free(a->source);
+    a->source = xstrndup(text, n);
+    a->n_source = n;
+    a->source_is_document = document;
+}
+
+static unsigned run_text(struct app *a, const char *text, size_t n, bool document,
+                         enum summarize_method method, bool ask, bool cut)
+{
+    struct err e = {0};
+    struct job *j = make_job(a, JOB_SUMMARIZE, &e);
+    if (!j)
+        return app_fail(a, &e);
+    remember_source(a, text, n, document);
+    j->text = xstrndup(a->source, a->n_source);
+    j->n_text = a->n_source;
+    j->ask = ask && j->summarize.method == SUMMARIZE_AUTO;
+    j->summarize.allow_truncate = cut;
+    if (method != SUMMARIZE_AUTO)
+        j->summarize.method = method;
+    return submit(a, j, BUSY_READING);
+}
+
+unsigned live_run_document(struct app *a)
+{
+    if (!a->has_document) {
+        app_say(a, VM_WARN, "no document; :load FILE reads one, or type a text");
+        return EFFECT_DRAW;
+    }
+    return run_text(a, a->document.text, a->document.n, true, SUMMARIZE_AUTO, true, false);
+}
+
+unsigned live_run_prompt(struct app *a, const char *text, size_t n)
+{
+    return run_text(a, text, n, false, SUMMARIZE_AUTO, true, false);
+}
+
+unsigned live_again(struct app *a)
+{
+    if (!a->source) {
+        app_say(a, VM_WARN, "nothing was run yet");
+        return EFFECT_DRAW;
+    }
+    return run_text(a, a->source, a->n_source, a->source_is_document, SUMMARIZE_AUTO, true,
+                    false);
+}
+
+unsigned live_cancel(struct app *a)
+{
+    if (!worker_busy(a->worker))
+        return EFFECT_NONE;
+    a->cancelled = true;
+    worker_cancel(a->worker);
+    app_say(a, VM_INFO, "stopping");
+    return EFFECT_DRAW;
+}
+
+/* ---- a document that does not fit ------------------------------------------------------- */
+
+static unsigned chosen_method(struct app *a, size_t which)
+{
+    static const enum summarize_method method[] = {SUMMARIZE_MAP_REDUCE, SUMMARIZE_REFINE,
+                                                   SUMMARIZE_SINGLE};
+    if (which >= sizeof method / sizeof *method || !a->source) {
+        app_say(a, VM_INFO, "nothing was run");
+        return EFFECT_DRAW;
+    }
+    return run_text(a, a->source, a->n_source, a->source_is_document, method[which], false,
+                    method[which] == SUMMARIZE_SINGLE);
+}
+
+static void ask_method(struct app *a, const struct job *j)
+{
+    struct app_dialog *d = &a->dialog;
+    uint64_t all = j->plan.tok_total, fits = j->summarize.max_source;
+    *d = (struct app_dialog){.open = true, .n = 4, .chosen = chosen_method};
+    snprintf(d->title, sizeof d->title, "longer than the model reads at once");
+    snprintf(d->text, sizeof d->text,
+             "%.60s has %" PRIu64 " tokens; this model reads %" PRIu64 " at once. Nothing is "
+             "left out unless you say so.",
+             a->source_is_document && a->has_document ? a->document.name : "The text", all,
+             fits);
+    const char *key[] = {"c", "r", "t", "Esc"};
+    for (size_t i = 0; i < d->n; i++)
+        snprintf(d->key[i], sizeof d->key[i], "%s", key[i]);
+    snprintf(d->choice[0], sizeof d->choice[0], "chunk: %zu parts, then a summary of summaries",
+             j->plan.n_chunks);
+    snprintf(d->choice[1], sizeof d->choice[1], "refine: %zu parts, one after the other",
+             j->plan.n_chunks);
+    snprintf(d->choice[2], sizeof d->choice[2],
+             "cut: read only the first %" PRIu64 " tokens (%.0f%%)", fits,
+             all ? 100.0 * (double)fits / (double)all : 0);
+    snprintf(d->choice[3], sizeof d->choice[3], "cancel");
+}
+
+/* ---- mail: a run ----------------------------------------------------------------------------
+ */
+
+uint8_t live_shade(const struct app *a, const struct timeline_token *t)
+{
+    if (a->metric != METRIC_P || isnan(t->logprob))
+        return 255;
+    return (uint8_t)(254 * exp((double)t->logprob) + 0.5);
+}
+
+void live_flow_token(struct app *a, size_t i)
+{
+    const struct timeline_token *t = &a->run.token[i];
+    flow_add(&a->flow, buf_str(&a->run.text) + t->at, t->len, (int32_t)i, live_shade(a, t));
+}
+
+static void decoder_shape(const struct terra_config *c, uint32_t dec[3], uint32_t enc[3])
+{
+    uint32_t d = 0, e = 0;
+    for (uint32_t i = 0; i < c->n_enc + c->n_dec; i++) {
+        uint32_t *max = i < c->n_enc ? &e : &d, k = terra_config_blocks(c, i);
+        *max = k > *max ? k : *max;
+    }
+    /* tokens carry the model's widest layer */
+    dec[0] = c->n_dec;
+    dec[1] = d ? terra_config_max_blocks(c) : 0;
+    dec[2] = c->ff_block;
+    enc[0] = c->n_enc;
+    enc[1] = e;
+    enc[2] = c->ff_block;
+}
+
+static void start_timeline(struct app *a)
+{
+    uint32_t dec[3], enc[3];
+    decoder_shape(a->shape, dec, enc);
+    timeline_start(&a->run, dec, enc);
+    a->shown = 0;
+    a->stored = false;
+    a->cursor = a->pinned = -1;
+    a->map_token = -1;
+    a->play.on = false;
+    if (a->layer >= dec[0])
+        a->layer = 0;
+    if (a->block >= dec[1])
+        a->block = 0;
+}
+
+static void echo_source(struct app *a, const struct mail *m)
+{
+    char line[APP_TEXT];
+    const char *style = live_style(a);
+    if (m->step.of > 1 || m->step.kind != STORE_SUMMARY) {
+        const char *what = m->step.kind == STORE_MAP      ? "chunk"
+                           : m->step.kind == STORE_REDUCE ? "summary of summaries"
+                           : m->step.kind == STORE_REFINE ? "refined with part"
+                                                          : "part";
+        snprintf(line, sizeof line, "%s %u/%u, %" PRId64 " tokens", what, m->step.no,
+                 m->step.of, m->step.n_in);
+        flow_put(&a->flow, FLOW_NOTE, line);
+        return;
+    }
+    if (a->source_is_document && a->has_document) {
+        snprintf(line, sizeof line, "%.120s: all %" PRId64 " tokens%s%s", a->document.name,
+                 m->step.n_in, style ? ", style " : "", style ? style : "");
+        if (a->tok_read >= 0 && a->tok_read < a->tok_total)
+            snprintf(line, sizeof line,
+                     "%.120s: only the first %" PRId64 " of %" PRId64 " tokens%s%s",
+                     a->document.name, a->tok_read, a->tok_total, style ? ", style " : "",
+                     style ? style : "");
+        flow_put(&a->flow, FLOW_DOCUMENT, line);
+        return;
+    }
+    size_t n = a->n_source > ECHO_MAX ? utf8_complete(a->source, ECHO_MAX) : a->n_source;
+    flow_begin(&a->flow, FLOW_USER);
+    flow_add(&a->flow, a->source, n, FLOW_NO_TOKEN, 255);
+    if (n < a->n_source) {
+        snprintf(line, sizeof line, "... (%zu bytes in all)", a->n_source);
+        flow_put(&a->flow, FLOW_NOTE, line);
+    }
+}
+
+static void begin_recording(struct app *a, const struct mail *m)
+{
+    if (m->step.build)
+        snprintf(a->build, sizeof a->build, "%s", m->step.build);
+    if (!a->recorder)
+        live_recorder_open(a);
+    bool document = a->source_is_document && a->has_document;
+    if (document && m->step.no <= 1 && m->step.kind != STORE_REDUCE) {
+        const struct document *d = &a->document;
+        struct recorder_document rd = {.name = d->name,
+                                       .body = d->text,
+                                       .n_body = d->n,
+                                       .bytes = d->bytes,
+                                       .fixes = d->fixes,
+                                       .n_tok = a->tok_total};
+        memcpy(rd.sha256, d->sha256, sizeof rd.sha256);
+        recorder_document(a->recorder, &rd);
+    }
+    struct buf params = {0};
+    struct terra_sampling s = setup_sampling_summary(a->config, a->args);
+    cli_params(&s, setup_max_tokens(a->config, a->shape), live_style(a), &params);
+    bool chat = m->step.kind == STORE_SUMMARY && !document;
+    struct recorder_run run = {
+        .kind = chat ? STORE_CHAT : (enum store_kind)m->step.kind,
+        .mode = (enum store_mode)setup_mode(a->config),
+        .prompt = buf_str(&m->text),
+        .n_prompt = m->text.len,
+        .params = buf_str(&params),
+        .seed = s.seed,
+        .n_in = m->step.n_in,
+        .n_read = m->step.n_read,
+        .chunk = m->step.kind == STORE_SUMMARY ? -1 : (int32_t)m->step.no,
+        .with_document = document,
+    };
+    recorder_begin(a->recorder, &run);
+    buf_free(&params);
+}
+
+static void on_step(struct app *a, const struct mail *m)
+{
+    a->step.kind = (enum store_kind)m->step.kind;
+    a->step.no = m->step.no;
+    a->step.of = m->step.of;
+    a->busy = BUSY_PREFILL;
+    a->busy_since = a->now;
+    a->done = a->total = 0;
+    start_timeline(a);
+    echo_source(a, m);
+    flow_begin(&a->flow, FLOW_REPLY);
+    begin_recording(a, m);
+    if (a->step.of > 1)
+        app_say(a, VM_INFO, "part %u of %u", a->step.no, a->step.of);
+    else
+        *a->message = 0;
+}
+
+static void on_prefilled(struct app *a, const struct mail *m)
+{
+    a->busy = BUSY_DECODE;
+    a->busy_since = a->now;
+    a->run.prefill_ns = m->prefill.ns;
+    a->run.prefill_rows = m->prefill.rows;
+    choice_rows_count_uses(&a->run.enc);
+    recorder_prefilled(a->recorder, a->load_ns, m->prefill.ns);
+}
+
+static void on_token(struct app *a, const struct mail *m)
+{
+    timeline_add(&a->run, &m->token, buf_str(&m->text), m->text.len);
+    a->shown = a->run.n;
+    a->observed_ns += m->token.ns;
+    live_flow_token(a, a->run.n - 1);
+    recorder_token(a->recorder, &m->token, buf_str(&m->text), m->text.len);
+}
+
+static void on_text(struct app *a, const struct mail *m)
+{
+    flow_add(&a->flow, buf_str(&m->text), m->text.len, FLOW_NO_TOKEN, 255);
+    recorder_token(a->recorder, NULL, buf_str(&m->text), m->text.len);
+}
+
+static void on_step_end(struct app *a, const struct mail *m)
+{
+    recorder_end(a->recorder, reply_status((enum generate_stop)m->end.stop),
+                 m->err.kind ? m->err.msg : NULL, m->end.decode_ns);
+    int64_t session = recorder_session(a->recorder);
+    if (session)
+        a->session = session;
+    int64_t id = recorder_run_id(a->recorder);
+    if (id && (a->n_runs == 0 || a->runs[a->n_runs - 1] != id)) {
+        a->runs = xrealloc(a->runs, a->n_runs + 1, sizeof *a->runs);
+        a->runs[a->n_runs++] = id;
+    }
+    a->run_at = a->n_runs ? a->n_runs - 1 : 0;
+    a->run_id = id;
+}
+
+/* ---- mail: a compare -------------------------------------------------------------------- */
+
+static void compare_recorder(struct app *a, const struct mail *m)
+{
+    struct app_compare *c = &a->compare;
+    if (!a->recorder)
+        live_recorder_open(a);
+    struct recorder *r = a->recorder;
+    if (m->side == 1) {
+        struct buf host = {0};
+        setup_host(&host);
+        struct recorder_opts o = {.store = recorder_session(r) ? a->store : NULL,
+                                  .model = m->step.model,
+                                  .trace = setup_trace(a->config),
+                                  .build = *a->build ? a->build : "terra " TERRA_VERSION,
+                                  .host = buf_str(&host),
+                                  .session = recorder_session(r)};
+        r = c->recorder = recorder_open(&o);
+        buf_free(&host);
+    }
+    struct buf params = {0};
+    struct terra_sampling s = setup_sampling_summary(a->config, a->args);
+    cli_params(&s, setup_max_tokens(a->config, a->shape), live_style(a), &params);
+    struct recorder_run run = {.kind = STORE_COMPARE,
+                               .mode = (enum store_mode)m->step.mode,
+                               .prompt = buf_str(&m->text),
+                               .n_prompt = m->text.len,
+                               .params = buf_str(&params),
+                               .seed = s.seed,
+                               .n_in = m->step.n_in,
+                               .n_read = m->step.n_read,
+                               .pair = m->side ? recorder_run_id(a->recorder) : 0,
+                               .chunk = -1};
+    recorder_begin(r, &run);
+    buf_free(&params);
+}
+
+static struct recorder *side_recorder(struct app *a, int side)
+{
+    return side ? a->compare.recorder : a->recorder;
+}
+
+static void compare_step(struct app *a, const struct mail *m)
+{
+    static const char *const mode[] = {"sparse", "masked-dense", "open"};
+    struct app_side *s = &a->compare.side[m->side];
+    const struct terra_config *c = terra_model_config(m->step.model);
+    uint32_t dec[3], enc[3];
+    decoder_shape(c, dec, enc);
+    enc[0] = 0;
+    timeline_start(&s->run, dec, enc);
+    flow_clear(&s->flow);
+    flow_begin(&s->flow, FLOW_REPLY);
+    s->view = (struct flow_view){.follow = true};
+    s->shown = 0;
+    if (m->step.model == a->model)
+        snprintf(s->name, sizeof s->name, "%s", c->ff_block ? mode[m->step.mode] : "dense");
+    else
+        snprintf(s->name, sizeof s->name, "%.40s", c->name);
+    if (m->step.n_read < m->step.n_in)
+        app_say(a, VM_WARN, "both sides read the first %" PRId64 " of %" PRId64 " tokens",
+                m->step.n_read, m->step.n_in);
+    a->busy = BUSY_PREFILL;
+    compare_recorder(a, m);
+}
+
+static void compare_token(struct app *a, const struct mail *m)
+{
+    struct app_side *s = &a->compare.side[m->side];
+    const char *text = buf_str(&m->text);
+    if (m->kind == MAIL_TOKEN) {
+        timeline_add(&s->run, &m->token, text, m->text.len);
+        s->shown = s->run.n;
+        flow_add(&s->flow, text, m->text.len, (int32_t)s->run.n - 1, 255);
+    } else {
+        flow_add(&s->flow, text, m->text.len, FLOW_NO_TOKEN, 255);
+    }
+    recorder_token(side_recorder(a, m->side), m->kind == MAIL_TOKEN ? &m->token : NULL, text,
+                   m->text.len);
+}
+
+static void compare_mail(struct app *a, const struct mail *m)
+{
+    struct app_side *s = &a->compare.side[m->side];
+    switch (m->kind) {
+    case MAIL_STEP:
+        compare_step(a, m);
+        break;
+    case MAIL_PREFILLED:
+        s->run.prefill_ns = m->prefill.ns;
+        s->run.prefill_rows = m->prefill.rows;
+        recorder_prefilled(side_recorder(a, m->side), a->load_ns, m->prefill.ns);
+        if (m->side)
+            a->busy = BUSY_DECODE;
+        break;
+    case MAIL_TOKEN:
+    case MAIL_TEXT:
+        compare_token(a, m);
+        break;
+    case MAIL_STEP_END:
+        recorder_end(side_recorder(a, m->side), reply_status((enum generate_stop)m->end.stop),
+                     m->err.kind ? m->err.msg : NULL, m->end.decode_ns);
+        if (m->side == 0 && recorder_session(a->recorder))
+            a->session = recorder_session(a->recorder);
+        if (m->side == 1) {
+            recorder_close(a->compare.recorder, NULL);
+            a->compare.recorder = NULL;
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+unsigned live_compare(struct app *a, enum compare_kind kind, const char *model_b)
+{
+    struct err e = {0};
+    struct buf path = {0};
+    if (!a->source && a->has_document)
+        remember_source(a, a->document.text, a->document.n, true);
+    if (!a->source) {
+        app_say(a, VM_WARN, "nothing to compare on yet: type a text or :load FILE first");
+        return EFFECT_DRAW;
+    }
+    if (kind != COMPARE_MODEL && a->shape && !a->shape->ff_block) {
+        app_say(a, VM_WARN, "this model is dense: compare it with :compare model:PATH");
+        return EFFECT_DRAW;
+    }
+    if (kind == COMPARE_MODEL && !setup_find_model(a->config, model_b, &path, &e)) {
+        buf_free(&path);
+        return app_fail(a, &e);
+    }
+    struct job *j = make_job(a, JOB_COMPARE, &e);
+    if (!j) {
+        buf_free(&path);
+        return app_fail(a, &e);
+    }
+    j->against = kind;
+    j->text = xstrndup(a->source, a->n_source);
+    j->n_text = a->n_source;
+    if (kind == COMPARE_MODEL)
+        j->model_b = buf_take(&path);
+    buf_free(&path);
+    struct app_compare *c = &a->compare;
+    for (int i = 0; i < 2; i++) {
+        timeline_free(&c->side[i].run);
+        flow_clear(&c->side[i].flow);
+    }
+    terra_model_close(c->model_b);
+    c->model_b = NULL;
+    c->any = c->running = true;
+    c->done = false;
+    c->kind = kind;
+    c->cursor = -1;
+    c->play.on = false;
+    c->total = j->summarize.max_tokens;
+    a->view = VM_COMPARE;
+    a->focus = VM_OTHER;
+    return submit(a, j, BUSY_PREFILL);
+}
+
+static void token_label(const struct terra_vocab *v, int32_t id, char *out, size_t size)
+{
+    size_t n = 0;
+    const char *bytes = v && id >= 0 ? terra_token_bytes(v, id, &n) : "";
+    if (id == TERRA_EOS)
+        snprintf(out, size, "end");
+    else if (n)
+        snprintf(out, size, "'%.*s'", (int)(n < size - 3 ? n : size - 3), bytes);
+    else
+        snprintf(out, size, "#%d", id);
+}
+
+static void compare_done(struct app *a, struct job *j)
+{
+    struct app_compare *c = &a->compare;
+    c->running = false;
+    c->result = j->compare;
+    compare_result_free(&c->result); /* texts and times are in the timelines */
+    memset(&j->compare, 0, sizeof j->compare);
+    c->done = j->ran;
+    c->model_b = j->opened;
+    j->opened = NULL;
+    const struct terra_vocab *b = c->model_b ? terra_model_vocab(c->model_b) : a->vocab;
+    if (c->result.first_diff >= 0) {
+        token_label(a->vocab, c->result.diff_id[0], c->diff[0], sizeof c->diff[0]);
+        token_label(b, c->result.diff_id[1], c->diff[1], sizeof c->diff[1]);
+    }
+    if (c->done && !a->cancelled)
+        app_say(a, VM_INFO, "measured alternately; Space plays both at their own speed");
+}
+
+/* ---- mail: the end of a job -----------------------------------------------------------------
+ */
+
+static const char *dtype_name(const struct terra_model *m)
+{
+    static const char *const name[] = {"f32", "bf16", "int8"};
+    struct terra_tensor_info t;
+    uint64_t bytes[3] = {0};
+    for (size_t i = 0; terra_model_tensor(m, i, &t); i++)
+        bytes[t.dtype] += t.bytes;
+    int best = 0;
+    for (int i = 1; i < 3; i++)
+        if (bytes[i] > bytes[best])
+            best = i;
+    return name[best];
+}
+
+static void model_opened(struct app *a, struct job *j)
+{
+    terra_model_close(a->model);
+    a->model = j->opened;
+    j->opened = NULL;
+    a->shape = terra_model_config(a->model);
+    a->vocab = terra_model_vocab(a->model);
+    a->load_ns = clock_ns() - a->busy_since;
+    terra_model_info(a->model, &a->model_info);
+    snprintf(a->model_path, sizeof a->model_path, "%s", j->path);
+    snprintf(a->dtype, sizeof a->dtype, "%s", dtype_name(a->model));
+    live_recorder_close(a); /* the next run opens one for this model */
+    struct terra_machine machine;
+    terra_machine_info(&machine);
+    char size[24], room[24];
+    if (!a->vocab)
+        app_say(a, VM_WARN,
+                "%s has no vocabulary: it runs on token ids, with `terra run --ids`",
+                a->shape->name);
+    else if (machine.available_bytes && a->model_info.file_bytes > machine.available_bytes)
+        app_say(a, VM_WARN, "the model is %s, only %s of memory is free: it will be slow",
+                cli_bytes(a->model_info.file_bytes, size),
+                cli_bytes(machine.available_bytes, room));
+    else
+        app_say(a, VM_INFO, "%s: reads %u tokens, writes up to %u", a->shape->name,
+                generate_max_source(a->shape), generate_max_target(a->shape));
+    if (*a->after_open) {
+        char path[sizeof a->after_open];
+        memcpy(path, a->after_open, sizeof path);
+        *a->after_open = 0;
+        worker_busy(a->worker) ? (void)0 : (void)live_read(a, path);
+    }
+}
+
+static void document_read_done(struct app *a, struct job *j)
+{
+    if (!j->has_document)
+        return;
+    document_free(&a->document);
+    a->document = j->document;
+    memset(&j->document, 0, sizeof j->document);
+    a->has_document = true;
+    a->tok_total = j->planned ? (int64_t)j->plan.tok_total : -1;
+    a->tok_read = -1;
+    if (!a->titled)
+        snprintf(a->title, sizeof a->title, "%.200s", a->document.name);
+    char fixes[64] = "";
+    if (a->document.fixes)
+        snprintf(fixes, sizeof fixes, "; %" PRIu64 " malformed bytes replaced",
+                 a->document.fixes);
+    if (!j->planned)
+        app_say(a, VM_INFO, "%.80s: %zu bytes%s", a->document.name, a->document.n, fixes);
+    else if (j->plan.n_chunks <= 1)
+        app_say(a, VM_INFO,
+                "%.80s: %" PRIu64 " tokens, the model reads %u: fits, nothing dropped%s%s",
+                a->document.name, j->plan.tok_total, j->summarize.max_source, fixes,
+                a->run_after_load ? "" : " - Enter summarizes");
+    else
+        app_say(a, VM_INFO,
+                "%.80s: %" PRIu64 " tokens, the model reads %u at once: %zu parts%s%s",
+                a->document.name, j->plan.tok_total, j->summarize.max_source, j->plan.n_chunks,
+                fixes, a->run_after_load ? "" : " - Enter asks how");
+    if (a->run_after_load && a->model) {
+        a->run_after_load = false;
+        live_run_document(a);
+    }
+}
+
+static void summary_done(struct app *a, struct job *j, bool ok)
+{
+    if (!j->ran) {
+        if (ok)
+            ask_method(a, j);
+        return;
+    }
+    const struct summarize_result *r = &j->summary;
+    bool finished = ok;
+    a->tok_total = (int64_t)j->plan.tok_total;
+    a->tok_read = finished || r->n_steps >= j->plan.n_chunks ? (int64_t)j->plan.tok_read : -1;
+    if (a->source_is_document && r->n_steps && a->recorder) {
+        struct recorder_summary s = {
+            .method = summarize_method_name[j->plan.method],
+            .target = *config_text(a->config, CONFIG_LENGTH)
+                          ? config_text(a->config, CONFIG_LENGTH)
+                          : NULL,
+            .body = buf_str(&r->text),
+            .tok_read = finished ? (int64_t)j->plan.tok_read : 0,
+            .tok_total = (int64_t)j->plan.tok_total,
+        };
+        recorder_summary(a->recorder, &s);
+    }
+    if (j->plan.as_is) {
+        flow_put(&a->flow, FLOW_REPLY, buf_str(&r->text));
+        app_say(a, VM_INFO, "shorter than a summary would be: given back as it is");
+        return;
+    }
+    if (!ok)
+        return;
+    struct timeline_times t;
+    timeline_times(&a->run, &t);
+    char saved[64] = "";
+    if (a->run_id)
+        snprintf(saved, sizeof saved, ", saved as run %" PRId64, a->run_id);
+    char missed[64] = "";
+    if (!r->length_met)
+        snprintf(missed, sizeof missed, "; length %.0f of %.0f wanted", r->length, r->goal);
+    app_say(a, r->length_met ? VM_INFO : VM_WARN,
+            "read %" PRIu64 " of %" PRIu64 " tokens, wrote %" PRIu64 " (%s), %.1f tok/s%s%s",
+            j->plan.tok_read, j->plan.tok_total, r->tokens_out,
+            r->stop == GENERATE_END      ? "the model ended it"
+            : r->stop == GENERATE_LENGTH ? "token limit"
+            : r->stop == GENERATE_GOAL   ? "length reached"
+                                         : "stopped",
+            isnan(t.tok_s) ? 0 : t.tok_s, saved, missed);
+}
+
+static void on_done(struct app *a, const struct mail *m)
+{
+    struct job *j = worker_finish(a->worker, m);
+    bool ok = m->err.kind == ERR_NONE;
+    a->busy = BUSY_IDLE;
+    a->total = 0;
+    switch (j->kind) {
+    case JOB_OPEN:
+        if (ok)
+            model_opened(a, j);
+        break;
+    case JOB_READ:
+        if (ok)
+            document_read_done(a, j);
+        break;
+    case JOB_SUMMARIZE:
+        summary_done(a, j, ok);
+        break;
+    case JOB_COMPARE:
+        compare_done(a, j);
+        break;
+    case JOB_BANDWIDTH:
+        if (ok)
+            a->bandwidth_peak = j->bandwidth;
+        break;
+    }
+    if (!ok && (m->err.kind == ERR_CANCELLED || a->cancelled)) {
+        app_say(a, VM_INFO, "stopped%s", j->ran ? "; what was written is kept" : "");
+    } else if (!ok && j->kind != JOB_BANDWIDTH) {
+        if (j->ran && j->kind == JOB_SUMMARIZE)
+            flow_put(&a->flow, FLOW_ERROR, m->err.msg);
+        app_fail(a, &m->err);
+    }
+    job_free(j);
+    if (a->waiting) {
+        j = a->waiting;
+        a->waiting = NULL;
+        submit(a, j, a->waiting_busy);
+    }
+}
+
+/* The memory's speed, once, while nobody waits for anything. */
+static void measure_when_idle(struct app *a)
+{
+    if (a->bandwidth_peak != 0 || !a->model || worker_busy(a->worker) || a->run.n == 0)
+        return;
+    struct err e = {0};
+    struct job *j = make_job(a, JOB_BANDWIDTH, &e);
+    if (!j)
+        return;
+    a->bandwidth_peak = -1; /* asked once */
+    submit(a, j, BUSY_MEASURE);
+}
+
+unsigned live_mail(struct app *a)
+{
+    size_t n;
+    struct mail *m = mailbox_take(worker_mailbox(a->worker), &n);
+    for (size_t i = 0; i < n; i++, m++) {
+        bool compare =
+            a->job == JOB_COMPARE && m->kind != MAIL_DONE && m->kind != MAIL_PROGRESS;
+        if (compare) {
+            compare_mail(a, m);
+            continue;
+        }
+        switch (m->kind) {
+        case MAIL_PROGRESS:
+            a->done = m->done;
+            a->total = m->total;
+            break;
+        case MAIL_STEP:
+            on_step(a, m);
+            break;
+        case MAIL_PREFILLED:
+            on_prefilled(a, m);
+            break;
+        case MAIL_CHOICES:
+            choice_rows_put(&a->run.enc, m->choices.layer, m->choices.first_row,
+                            m->choices.n_rows, m->choices.blocks, m->choices.unit,
+                            m->choices.margin, m->choices.alive);
+            recorder_choices(a->recorder, &m->choices);
+            break;
+        case MAIL_TOKEN:
+            on_token(a, m);
+            break;
+        case MAIL_TEXT:
+            on_text(a, m);
+            break;
+        case MAIL_STEP_END:
+            on_step_end(a, m);
+            break;
+        case MAIL_DONE:
+            on_done(a, m);
+            measure_when_idle(a);
+            break;
+        }
+    }
+    return n ? EFFECT_DRAW : EFFECT_NONE;
+}

@@ -1,0 +1,260 @@
+/* state.h - everything the terminal application knows, in one place.
+ *
+ * Purpose: shared by the files that make up the application: commands and mail change
+ *          it, present.c turns it into view models, loop.c draws.  Plain data.
+ * Owns:    whatever it points to, unless a comment says otherwise; tui.c builds and
+ *          frees it.
+ * Threads: the main thread only; the worker sees none of it.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef TERRA_APP_STATE_H
+#define TERRA_APP_STATE_H
+
+#include "app/args.h"
+#include "app/commands.h"
+#include "app/recorder.h"
+#include "app/timeline.h"
+#include "app/worker.h"
+#include "data/store.h"
+#include "data/user_config.h"
+#include "ui/keys.h"
+#include "ui/line_edit.h"
+#include "ui/screen.h"
+#include "ui/term.h"
+#include "ui/vm.h"
+
+#define APP_TEXT 256
+
+enum app_input { /* what the prompt line is asking for */
+                 INPUT_PROMPT,
+                 INPUT_COMMAND,
+                 INPUT_FIND,
+                 INPUT_SEARCH, /* of sessions */
+                 INPUT_RENAME
+};
+
+enum app_busy {
+    BUSY_IDLE,
+    BUSY_LOADING,
+    BUSY_READING,
+    BUSY_PREFILL,
+    BUSY_DECODE,
+    BUSY_MEASURE
+};
+
+enum app_stage { STAGE_DEC, STAGE_ENC };
+
+/* ---- replay ------------------------------------------------------------------------ */
+
+struct play {
+    bool on;         /* time runs */
+    double speed;    /* times the recorded one */
+    uint64_t due_ns; /* when the next token appears */
+};
+
+/* ---- compare ------------------------------------------------------------------------- */
+
+struct app_side {
+    struct timeline run;
+    struct flow flow;
+    struct flow_view view;
+    size_t shown;    /* tokens visible in a replay; all while it runs */
+    uint64_t due_ns; /* replay: when the next one appears */
+    char name[48];
+};
+
+struct app_compare {
+    bool any;     /* something was compared */
+    bool running; /* it still is */
+    enum compare_kind kind;
+    struct app_side side[2];
+    struct compare_result result; /* when done; its arrays are freed at once */
+    bool done;
+    uint32_t total; /* tokens asked for */
+    char diff[2][32];
+    struct play play;
+    int64_t cursor;              /* token shown by both, -1: the newest of each */
+    struct terra_model *model_b; /* NULL: side A's */
+    struct recorder *recorder;   /* of side B */
+};
+
+/* ---- sessions --------------------------------------------------------------------------- */
+
+struct app_sessions {
+    struct pool pool; /* of everything below */
+    struct store_session *row;
+    size_t n, total, selected;
+    char query[APP_TEXT];
+    enum store_sort sort;
+    const char *preview; /* of the selected one; "" */
+    double *rate;
+    size_t n_rate;
+    char size[24];
+    int64_t deleted[32]; /* to undo, newest last */
+    size_t n_deleted;
+    int64_t renaming;
+};
+
+/* ---- dialog -------------------------------------------------------------------------------
+ */
+
+#define DIALOG_CHOICES 6
+
+struct app_dialog {
+    bool open;
+    char title[64], text[512];
+    char key[DIALOG_CHOICES][8], choice[DIALOG_CHOICES][96];
+    size_t n, selected;
+    unsigned (*chosen)(struct app *a, size_t which); /* not called when cancelled */
+};
+
+/* ---- the application ------------------------------------------------------------------------
+ */
+
+struct app {
+    struct user_config *config; /* the caller's */
+    const struct args *args;    /* the caller's */
+    bool no_log;                /* write no file */
+
+    /* terminal */
+    struct terminal *term; /* NULL in tests */
+    struct theme theme;
+    int theme_choice; /* 0: what the terminal has */
+    struct surface surface;
+    struct screen screen;
+    struct keys *keys;
+    struct command_keys *bindings;
+    struct line_edit *edit; /* NULL in tests */
+    struct worker *worker;
+    bool mouse, frozen;
+    int test_fd; /* -1: none */
+    uint64_t frames;
+
+    /* model */
+    struct terra_model *model; /* NULL: none open */
+    const struct terra_config *shape;
+    const struct terra_vocab *vocab;
+    struct terra_model_info model_info;
+    char model_path[APP_TEXT * 2], dtype[8];
+    uint64_t load_ns;
+    char build[APP_TEXT];  /* what ran last; "" nothing yet */
+    double bandwidth_peak; /* bytes per second; 0: not measured, negative: asked for */
+
+    /* work */
+    enum app_busy busy;
+    enum job_kind job;
+    struct job *waiting; /* until the memory is measured; NULL */
+    enum app_busy waiting_busy;
+    uint64_t busy_since, done, total; /* of a prefill */
+    struct app_step {
+        uint32_t no, of;
+        enum store_kind kind;
+    } step;
+    bool cancelled;
+    bool run_after_load; /* a document on the command line runs when the model is there */
+    char after_open[APP_TEXT * 2]; /* document to read when the model is there */
+    char *source; /* last prompt or document text run, for regenerate and compare */
+    size_t n_source;
+    bool source_is_document;
+
+    /* document */
+    bool has_document;
+    struct document document;
+    struct summarize_plan plan;
+    bool planned;
+    int64_t tok_read, tok_total; /* coverage of the last run; -1 */
+
+    /* store */
+    struct store *store; /* NULL: not saving */
+    struct recorder *recorder;
+    int64_t session, run_id; /* 0: not stored */
+    char title[APP_TEXT];    /* of the session or document */
+    bool titled;
+    int64_t *runs; /* ids of the session's runs, oldest first */
+    size_t n_runs, run_at;
+    char store_note[APP_TEXT]; /* why nothing is saved; "" */
+
+    /* what is shown */
+    enum vm_view view;
+    enum vm_pane focus;
+    enum app_input input;
+    char *kept_prompt; /* text of the prompt while the line asks for something else */
+    struct flow flow;
+    struct flow_view flow_view;
+    struct timeline run;
+    uint32_t run_layers, run_blocks, run_units; /* shape shown in the header */
+    size_t shown;                               /* tokens visible: all but in a replay */
+    bool stored;                                /* the run came from the store */
+    struct play play;
+    int64_t cursor;  /* scrubbed token, -1: follow the newest */
+    int64_t pinned;  /* -1: none */
+    bool difference; /* the map shows differences from the pinned token */
+    enum metric metric;
+    enum vm_zoom zoom;
+    enum app_stage stage;
+    uint32_t layer, block;
+    bool map_cursor;     /* drawn once it was moved */
+    int64_t map_token;   /* row the map shows; follows on its own clock */
+    bool latency_token;  /* parts of this token instead of the mean */
+    char find[APP_TEXT]; /* "" none */
+    enum { FIND_TEXT, FIND_UNITS } find_kind;
+    size_t found; /* byte of the last hit */
+    uint32_t found_layer, found_block;
+    uint16_t found_unit;
+
+    char message[APP_TEXT];
+    enum vm_severity severity;
+
+    struct app_compare compare;
+    struct app_sessions sessions;
+    struct app_dialog dialog;
+    struct {
+        bool open;
+        char filter[64];
+        size_t selected;
+        unsigned scope; /* commands of this scope come first */
+    } help;
+    struct {
+        struct buf text; /* lines, NUL after each */
+        const char **line;
+        size_t n, top;
+        char title[64];
+    } page;
+
+    /* of the frame being drawn */
+    struct vm vm;
+    struct pool frame; /* memory of vm, freed before the next one */
+    struct {           /* numbers that follow the map's clock, not every frame */
+        const struct choice_rows *rows;
+        int64_t token;
+        size_t n;
+        struct vm_layer_stat *layer;
+        size_t like;
+        double like_share;
+        bool has_like;
+    } stat;
+
+    /* clocks */
+    double map_fps;
+    uint64_t map_due, draw_due, tick_due, stop_due;
+    uint64_t observer_ns, observed_ns; /* drawing; decoding meanwhile */
+    bool dirty, quit;
+    int signal; /* that ended us; 0 */
+    uint64_t now;
+};
+
+/* One line in the message row. */
+void app_say(struct app *a, enum vm_severity s, const char *fmt, ...) ERR_PRINTF(3, 4);
+unsigned app_fail(struct app *a, const struct err *e); /* EFFECT_DRAW */
+
+/* A row of choices for the map: the run's, of the stage shown. */
+struct choice_rows *app_rows(struct app *a);
+/* The token all panes show; -1 while there is none. */
+int64_t app_token(const struct app *a);
+bool app_running(const struct app *a); /* a reply is being made */
+
+/* Asks for a line in place of the prompt. */
+void app_ask(struct app *a, enum app_input what, const char *prompt, const char *text);
+void app_ask_done(struct app *a); /* the prompt as it was */
+
+#endif
