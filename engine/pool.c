@@ -1,9 +1,12 @@
-/* pool.c - workers that wait for a ticket number to change.
+/* pool.c - one word says which pieces of the current job are still free.
  *
- * A run publishes the job, then raises `ticket`.  Workers watch it: first spinning, then
- * asleep on `wake`.  The last worker to finish brings `left` to 0, which the caller
- * watches in the same two steps.  The sleeping sides use sequentially consistent
- * "announce, then look again" on both ends, so no wake-up is lost.
+ * `work` holds the number of pieces and the next free one.  Everybody, the caller too,
+ * takes pieces by adding one to it; what a valid claim belongs to cannot change before the
+ * piece is done.  So the caller never waits for a thread that has not started: on a busy
+ * machine it does the work alone.  Idle threads watch the word, first spinning, then
+ * asleep on `wake`; the caller waits for the last piece in the same two steps.  Sleepers
+ * announce themselves, then look again, in sequentially consistent order: no wake-up is
+ * lost.
  *
  * SPDX-License-Identifier: MIT */
 #include "engine/pool.h"
@@ -12,6 +15,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 enum {
@@ -19,25 +23,19 @@ enum {
     LINE = 64
 };
 
-struct worker {
-    struct pool *pool;
-    pthread_t thread;
-    uint32_t number;
-};
-
 struct pool {
-    _Alignas(LINE) atomic_uint ticket;
-    _Alignas(LINE) atomic_uint left;
-    _Alignas(LINE) atomic_uint sleepers; /* workers asleep */
+    _Alignas(LINE) _Atomic uint64_t work; /* pieces << 32 | next free piece */
+    _Alignas(LINE) atomic_uint done;      /* pieces finished */
+    _Alignas(LINE) atomic_uint sleepers;  /* threads asleep */
     atomic_bool caller_sleeps;
     atomic_bool quit;
     pool_fn *fn;
     void *arg;
-    size_t n, share; /* of a job: items in all and per thread */
+    size_t n, share; /* of a job: items in all and per piece */
     uint32_t threads, started;
-    struct worker *worker;
+    pthread_t *worker;
     pthread_mutex_t lock;
-    pthread_cond_t wake, done;
+    pthread_cond_t wake, finished;
 };
 
 static inline void relax(void)
@@ -49,52 +47,59 @@ static inline void relax(void)
 #endif
 }
 
-static void run_share(struct pool *p, uint32_t thread)
+static bool is_free(uint64_t work)
 {
-    size_t i0 = thread * p->share, i1 = i0 + p->share;
-    if (i0 < p->n)
-        p->fn(p->arg, thread, i0, i1 < p->n ? i1 : p->n);
+    return (uint32_t)work < work >> 32;
 }
 
-static unsigned wait_ticket(struct pool *p, unsigned seen)
+/* Takes and runs one piece; false if none was free. */
+static bool run_piece(struct pool *p)
+{
+    if (!is_free(atomic_load_explicit(&p->work, memory_order_relaxed)))
+        return false;
+    uint64_t work = atomic_fetch_add(&p->work, 1);
+    if (!is_free(work))
+        return false;
+    uint32_t piece = (uint32_t)work, pieces = (uint32_t)(work >> 32);
+    size_t i0 = piece * p->share, i1 = i0 + p->share;
+    p->fn(p->arg, piece, i0, i1 < p->n ? i1 : p->n);
+    if (atomic_fetch_add(&p->done, 1) + 1 == pieces && atomic_load(&p->caller_sleeps)) {
+        pthread_mutex_lock(&p->lock);
+        pthread_cond_signal(&p->finished);
+        pthread_mutex_unlock(&p->lock);
+    }
+    return true;
+}
+
+static void wait_work(struct pool *p)
 {
     for (int i = 0; i < SPINS; i++) {
-        unsigned t = atomic_load_explicit(&p->ticket, memory_order_acquire);
-        if (t != seen)
-            return t;
+        if (is_free(atomic_load_explicit(&p->work, memory_order_relaxed)) ||
+            atomic_load_explicit(&p->quit, memory_order_relaxed))
+            return;
         relax();
     }
     pthread_mutex_lock(&p->lock);
     atomic_fetch_add(&p->sleepers, 1);
-    unsigned t;
-    while ((t = atomic_load(&p->ticket)) == seen)
+    while (!is_free(atomic_load(&p->work)) && !atomic_load(&p->quit))
         pthread_cond_wait(&p->wake, &p->lock);
     atomic_fetch_sub(&p->sleepers, 1);
     pthread_mutex_unlock(&p->lock);
-    return t;
 }
 
 static void *work(void *arg)
 {
-    struct worker *w = arg;
-    struct pool *p = w->pool;
-    unsigned seen = 0;
-    for (;;) {
-        seen = wait_ticket(p, seen);
-        if (atomic_load(&p->quit))
-            return NULL;
-        run_share(p, w->number);
-        if (atomic_fetch_sub(&p->left, 1) == 1 && atomic_load(&p->caller_sleeps)) {
-            pthread_mutex_lock(&p->lock);
-            pthread_cond_signal(&p->done);
-            pthread_mutex_unlock(&p->lock);
-        }
+    struct pool *p = arg;
+    while (!atomic_load(&p->quit)) {
+        wait_work(p);
+        while (run_piece(p))
+            ;
     }
+    return NULL;
 }
 
-static void publish(struct pool *p)
+static void wake_sleepers(struct pool *p)
 {
-    atomic_fetch_add(&p->ticket, 1);
     if (atomic_load(&p->sleepers) > 0) {
         pthread_mutex_lock(&p->lock);
         pthread_cond_broadcast(&p->wake);
@@ -102,17 +107,17 @@ static void publish(struct pool *p)
     }
 }
 
-static void wait_done(struct pool *p)
+static void wait_done(struct pool *p, uint32_t pieces)
 {
     for (int i = 0; i < SPINS; i++) {
-        if (atomic_load_explicit(&p->left, memory_order_acquire) == 0)
+        if (atomic_load_explicit(&p->done, memory_order_acquire) == pieces)
             return;
         relax();
     }
     pthread_mutex_lock(&p->lock);
     atomic_store(&p->caller_sleeps, true);
-    while (atomic_load(&p->left) != 0)
-        pthread_cond_wait(&p->done, &p->lock);
+    while (atomic_load(&p->done) != pieces)
+        pthread_cond_wait(&p->finished, &p->lock);
     atomic_store(&p->caller_sleeps, false);
     pthread_mutex_unlock(&p->lock);
 }
@@ -128,11 +133,9 @@ struct pool *pool_open(uint32_t threads, struct err *e)
     p->worker = xcalloc(p->threads, sizeof *p->worker);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
-    pthread_cond_init(&p->done, NULL);
+    pthread_cond_init(&p->finished, NULL);
     for (; p->started < p->threads; p->started++) {
-        struct worker *w = &p->worker[p->started];
-        *w = (struct worker){.pool = p, .number = p->started};
-        if (pthread_create(&w->thread, NULL, work, w) != 0) {
+        if (pthread_create(&p->worker[p->started], NULL, work, p) != 0) {
             err_set(e, ERR_RESOURCE, "cannot start compute thread %u of %u", p->started + 1,
                     p->threads);
             pool_close(p);
@@ -147,10 +150,10 @@ void pool_close(struct pool *p)
     if (!p)
         return;
     atomic_store(&p->quit, true);
-    publish(p);
+    wake_sleepers(p);
     for (uint32_t i = 1; i < p->started; i++)
-        pthread_join(p->worker[i].thread, NULL);
-    pthread_cond_destroy(&p->done);
+        pthread_join(p->worker[i], NULL);
+    pthread_cond_destroy(&p->finished);
     pthread_cond_destroy(&p->wake);
     pthread_mutex_destroy(&p->lock);
     free(p->worker);
@@ -175,8 +178,11 @@ void pool_run(struct pool *p, size_t n, size_t grain, pool_fn *fn, void *arg)
     p->arg = arg;
     p->n = n;
     p->share = (pieces + p->threads - 1) / p->threads * grain;
-    atomic_store_explicit(&p->left, p->threads - 1, memory_order_relaxed);
-    publish(p);
-    run_share(p, 0);
-    wait_done(p);
+    pieces = (n + p->share - 1) / p->share;
+    atomic_store_explicit(&p->done, 0, memory_order_relaxed);
+    atomic_store(&p->work, (uint64_t)pieces << 32);
+    wake_sleepers(p);
+    while (run_piece(p))
+        ;
+    wait_done(p, (uint32_t)pieces);
 }
