@@ -15,6 +15,8 @@
 #include <cblas.h>
 #endif
 
+enum { LINE = 64 };
+
 struct compute *compute_open(uint32_t threads, const char *kernels, struct err *e)
 {
     const struct kernels *k = kernels_get(kernels);
@@ -33,6 +35,7 @@ struct compute *compute_open(uint32_t threads, const char *kernels, struct err *
     struct compute *c = xcalloc(1, sizeof *c);
     c->k = k;
     c->pool = pool_open(threads, e);
+    c->cursor = xcalloc(threads, sizeof *c->cursor);
     if (c->pool)
         c->tile = aligned_alloc(64, threads * TILE_FLOATS * sizeof *c->tile);
     if (c->pool && !c->tile)
@@ -41,6 +44,7 @@ struct compute *compute_open(uint32_t threads, const char *kernels, struct err *
         compute_close(c);
         return NULL;
     }
+    compute_soon(c, NULL, 0);
     return c;
 }
 
@@ -49,6 +53,7 @@ void compute_close(struct compute *c)
     if (!c)
         return;
     pool_close(c->pool);
+    free(c->cursor);
     free(c->tile);
     free(c);
 }
@@ -66,6 +71,29 @@ const struct kernels *compute_kernels(const struct compute *c)
 struct pool *compute_pool(const struct compute *c)
 {
     return c->pool;
+}
+
+/* ---- fetching ahead ---------------------------------------------------------- */
+
+void compute_soon(struct compute *c, const struct span *list, uint32_t n)
+{
+    c->soon = list;
+    c->n_soon = n;
+    for (uint32_t i = 0; i < compute_threads(c); i++)
+        c->cursor[i] = (struct soon_cursor){.f = {(const char *)c->tile, 0}};
+}
+
+/* Every thread has a contiguous share of each span, as it later has of the work. */
+struct fetch *compute_fetch(struct compute *c, uint32_t thread)
+{
+    struct soon_cursor *s = &c->cursor[thread];
+    if (s->f.lines == 0 && s->next < c->n_soon) {
+        const struct span *w = &c->soon[s->next++];
+        size_t lines = (w->bytes + LINE - 1) / LINE, threads = compute_threads(c);
+        size_t l0 = lines * thread / threads, l1 = lines * (thread + 1) / threads;
+        s->f = (struct fetch){(const char *)w->p + l0 * LINE, l1 - l0};
+    }
+    return &s->f;
 }
 
 void add_bias(const float *bias, size_t n, size_t width, float *y)
@@ -180,7 +208,8 @@ static void factored_part(void *arg, uint32_t thread, size_t i0, size_t i1)
     gate_part(arg, thread, i0, i1);
     for (size_t i = i0; i < i1; i++)
         set_bias(j->bias ? j->bias + i % j->modules * m : NULL, m, j->y + i * m);
-    j->c->k->panels(w, 0, 0, w->panels, j->gated + i0 * d, d, i1 - i0, j->y + i0 * m, m);
+    j->c->k->panels(w, 0, 0, w->panels, j->gated + i0 * d, d, i1 - i0, j->y + i0 * m, m,
+                    compute_fetch(j->c, thread));
 }
 
 void compute_factored(struct compute *c, const float *gate, const struct mat *proj,
@@ -210,15 +239,16 @@ struct conv_job {
 };
 
 /* y[j][o0..] += tap's rows, for modules [b0, b1) whose input x starts at b0's neighbour. */
-static void conv_tap(const struct conv_job *job, size_t tap, const float *x, size_t b0,
-                     size_t b1, size_t o0, size_t o1, float *tmp, float *y)
+static void conv_tap(const struct conv_job *job, uint32_t thread, size_t tap, const float *x,
+                     size_t b0, size_t b1, size_t o0, size_t o1, float *y)
 {
+    float *tmp = compute_tile(job->c, thread);
     const struct conv_shape *s = job->s;
     size_t width = o1 - o0, r = tap * s->m_out;
     y += b0 * s->m_out + o0;
     if (job->w->pack && job->c->k->panels) {
         job->c->k->panels(job->w->pack, tap, o0 / PANEL, o1 / PANEL, x, s->c_in, b1 - b0, y,
-                          s->m_out);
+                          s->m_out, compute_fetch(job->c, thread));
         return;
     }
     job->c->k->rows(job->w, r + o0, r + o1, x, s->c_in, b1 - b0, tmp, width);
@@ -228,8 +258,8 @@ static void conv_tap(const struct conv_job *job, size_t tap, const float *x, siz
 }
 
 /* Outputs [o0, o1) of modules [j0, j1) at one position. */
-static void conv_tile(const struct conv_job *job, const float *x, size_t j0, size_t j1,
-                      size_t o0, size_t o1, float *tmp, float *y)
+static void conv_tile(const struct conv_job *job, uint32_t thread, const float *x, size_t j0,
+                      size_t j1, size_t o0, size_t o1, float *y)
 {
     const struct conv_shape *s = job->s;
     size_t half = (s->kernel - 1) / 2, wide = (size_t)s->modules * s->c_in;
@@ -241,8 +271,8 @@ static void conv_tile(const struct conv_job *job, const float *x, size_t j0, siz
             size_t b0 = j0 + e < half ? half - e : j0;
             size_t b1 = j1 + e > s->modules + half ? s->modules + half - e : j1;
             if (b0 < b1)
-                conv_tap(job, a * s->kernel + e, x + a * wide + (b0 + e - half) * s->c_in, b0,
-                         b1, o0, o1, tmp, y);
+                conv_tap(job, thread, a * s->kernel + e,
+                         x + a * wide + (b0 + e - half) * s->c_in, b0, b1, o0, o1, y);
         }
     }
 }
@@ -253,14 +283,13 @@ static void conv_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
     struct conv_job *j = arg;
     const struct conv_shape *s = j->s;
-    float *tmp = compute_tile(j->c, thread);
     size_t in = (size_t)s->modules * s->c_in, out = (size_t)s->modules * s->m_out;
     size_t runs = (s->modules + CONV_MODULES - 1) / CONV_MODULES;
     for (size_t i = i0; i < i1; i++) {
         size_t t = i % j->n, m0 = i / j->n % runs * CONV_MODULES,
                o0 = i / j->n / runs * CONV_OUT;
-        conv_tile(j, j->x + t * in, m0, min_size(m0 + CONV_MODULES, s->modules), o0,
-                  min_size(o0 + CONV_OUT, s->m_out), tmp, j->y + t * out);
+        conv_tile(j, thread, j->x + t * in, m0, min_size(m0 + CONV_MODULES, s->modules), o0,
+                  min_size(o0 + CONV_OUT, s->m_out), j->y + t * out);
     }
 }
 

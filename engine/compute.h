@@ -22,6 +22,14 @@ uint32_t compute_threads(const struct compute *c);
 const struct kernels *compute_kernels(const struct compute *c);
 struct pool *compute_pool(const struct compute *c);
 
+/* Memory that the coming calls will read, in that order.  Calls bound by multiplies fetch it
+ * into the cache along the way.  The list stays the caller's; n 0 ends it. */
+struct span {
+    const void *p;
+    size_t bytes;
+};
+void compute_soon(struct compute *c, const struct span *list, uint32_t n);
+
 /* y[n][rows] = x[n][cols] w^T + bias; bias may be NULL. */
 void compute_linear(struct compute *c, const struct mat *w, const float *bias, const float *x,
                     size_t n, float *y);

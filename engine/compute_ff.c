@@ -53,7 +53,7 @@ static void scores(const struct choose_job *j, size_t k0, size_t k1)
         for (size_t t = 0; t < j->n; t++)
             memcpy(j->z + t * all + z0, w->ctlb + z0, (z1 - z0) * sizeof *j->z);
         j->c->k->panels(w->ctl2.pack, 0, z0 / PANEL, z1 / PANEL, j->low, r, j->n, j->z + z0,
-                        all);
+                        all, NULL);
         return;
     }
     j->c->k->rows(&w->ctl2, z0, z1, j->low, r, j->n, j->z + z0, all);
@@ -62,17 +62,48 @@ static void scores(const struct choose_job *j, size_t k0, size_t k1)
             j->z[t * all + i] += w->ctlb[i];
 }
 
+static void fetch_bytes(const void *p, size_t n)
+{
+    for (size_t i = 0; i < n; i += 64)
+        __builtin_prefetch((const char *)p + i, 0, 2);
+}
+
+static void fetch_row(const struct mat *w, size_t r)
+{
+    size_t bytes = w->cols * dtype_size(w->dtype);
+    fetch_bytes((const char *)w->data + r * bytes, bytes);
+}
+
+/* A few blocks at a time: while their logits are computed the next blocks' weights arrive,
+ * and the chosen rows of w1 and w2 are on their way as soon as they are known. */
 static void choose_part(void *arg, uint32_t thread, size_t k0, size_t k1)
 {
     (void)thread;
     struct choose_job *j = arg;
     const struct ff_weights *w = j->w;
+    const struct mat *ctl = &w->ctl2;
     size_t all = (size_t)w->blocks * w->units;
-    scores(j, k0, k1);
-    for (size_t t = 0; t < j->n; t++)
-        for (size_t k = k0; k < k1; k++)
-            pick(j->z + t * all + k * w->units, w->units, &j->unit[t * w->blocks + k],
-                 &j->margin[t * w->blocks + k]);
+    size_t block_bytes = (size_t)w->units * ctl->cols * dtype_size(ctl->dtype);
+    size_t step = j->n > 1 ? k1 - k0 : (CHOOSE_UNITS + w->units - 1) / w->units;
+    const char *data = ctl->pack ? ctl->pack->data : ctl->data;
+    for (size_t k = k0; k < k1; k += step) {
+        size_t end = min_size(k + step, k1);
+        if (j->n == 1 && end < k1)
+            fetch_bytes(data + end * block_bytes,
+                        (min_size(end + step, k1) - end) * block_bytes);
+        scores(j, k, end);
+        for (size_t t = 0; t < j->n; t++) {
+            for (size_t b = k; b < end; b++) {
+                uint16_t *unit = &j->unit[t * w->blocks + b];
+                pick(j->z + t * all + b * w->units, w->units, unit,
+                     &j->margin[t * w->blocks + b]);
+                if (j->n == 1) {
+                    fetch_row(&w->w1, b * w->units + *unit);
+                    fetch_row(&w->w2, b * w->units + *unit);
+                }
+            }
+        }
+    }
 }
 
 void compute_choose(struct compute *c, const struct ff_weights *w, const float *x, size_t n,

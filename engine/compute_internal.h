@@ -17,15 +17,29 @@ enum {
     MODULE_GRAIN = 8, /* modules of a factored product that stay together */
     CONV_MODULES = 16,
     CONV_OUT = 2 * PANEL,
+    CHOOSE_UNITS = 128, /* controller outputs computed between two looks at the maximum */
     ROW_GRAIN = 8,
     TILE_FLOATS = GEMM_OUT * GEMM_DEPTH /* scratch of one thread */
+};
+
+/* How far a thread has fetched its share of the list. */
+struct soon_cursor {
+    struct fetch f;
+    uint32_t next;
+    char pad[64 - sizeof(struct fetch) - sizeof(uint32_t)]; /* a cache line each */
 };
 
 struct compute {
     const struct kernels *k;
     struct pool *pool;
     float *tile; /* [threads][TILE_FLOATS] */
+    const struct span *soon;
+    uint32_t n_soon;
+    struct soon_cursor *cursor; /* [threads] */
 };
+
+/* What `thread` may fetch next. */
+struct fetch *compute_fetch(struct compute *c, uint32_t thread);
 
 static inline float *compute_tile(const struct compute *c, uint32_t thread)
 {

@@ -17,6 +17,7 @@
 #include "engine/tensor_file.h"
 
 #define MODEL_MAX_SRU 4
+#define MODEL_SOON    16
 
 struct norm {
     const float *scale, *bias; /* [d]; bias is read but unused when not centred */
@@ -105,6 +106,9 @@ struct stack_item {
     uint32_t n_att;
     struct ff ff;
     struct dense forget; /* w.rows 0: forget_dense is off, nothing happens */
+    struct span
+        soon[MODEL_SOON]; /* what a decoding step reads from here on, see compute_soon */
+    uint32_t n_soon;
 };
 
 struct stack {

@@ -67,6 +67,50 @@ static void pack_all(struct packer *p, struct terra_model *m)
     pack_projection(p, &m->loss);
 }
 
+/* ---- what is read next ------------------------------------------------------------- */
+
+static void plan(struct stack_item *it, const void *p, size_t bytes)
+{
+    if (p && it->n_soon < MODEL_SOON)
+        it->soon[it->n_soon++] = (struct span){p, bytes};
+}
+
+static void plan_mat(struct stack_item *it, const struct mat *w)
+{
+    if (w->rows)
+        plan(it, w->pack ? w->pack->data : w->data,
+             (size_t)w->rows * w->cols * dtype_size(w->dtype));
+}
+
+static void plan_factored(struct stack_item *it, const struct projection *p)
+{
+    plan(it, p->gate, (size_t)p->conv.modules * p->in * sizeof *p->gate);
+    plan_mat(it, &p->w);
+}
+
+/* Only a block of factored products and convolutions has multiplies to hide behind. */
+static void plan_stack(struct stack *s)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        struct stack_item *it = &s->item[i], *next = i + 1 < s->n ? it + 1 : NULL;
+        if (it->n_att == 0 || it->att[0].mult.kind != PROJ_FACTORED)
+            continue;
+        for (uint32_t a = 0; a < it->n_att; a++) {
+            if (a > 0)
+                plan_factored(it, &it->att[a].mult);
+            plan_mat(it, &it->att[a].q.w);
+            plan_mat(it, &it->att[a].k.w);
+            plan_mat(it, &it->att[a].v.w);
+        }
+        plan_mat(it, &it->ff.s.ctl1);
+        plan_mat(it, &it->ff.s.ctl2);
+        plan_mat(it, &it->ff.sru.in.w);
+        plan_mat(it, &it->ff.sru.out.w);
+        if (next && next->n_att)
+            plan_factored(it, &next->att[0].mult);
+    }
+}
+
 bool model_pack(struct terra_model *m, struct err *e)
 {
     struct packer p = {0};
@@ -81,5 +125,6 @@ bool model_pack(struct terra_model *m, struct err *e)
     m->packs = p.next = xcalloc(n, sizeof *p.next);
     p.a = m->packed;
     pack_all(&p, m);
+    plan_stack(&m->dec);
     return true;
 }

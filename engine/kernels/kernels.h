@@ -40,6 +40,12 @@ struct mat {
 size_t pack_size(const struct mat *w, uint32_t groups);
 void pack_fill(struct pack *p, const struct mat *w, uint32_t groups, void *memory);
 
+/* Memory that will be read soon: fetched into the cache while something else is computed. */
+struct fetch {
+    const char *p; /* never NULL */
+    size_t lines;  /* of 64 bytes */
+};
+
 struct kernels {
     const char *name;
 
@@ -57,9 +63,10 @@ struct kernels {
                     size_t c0, size_t c1, float *y);
 
     /* y[t * ld_y + o] += x[t] . w[o] of row group `group` for t < n and the outputs o of panels
-     * [p0, p1), counted from the first of them.  NULL in the scalar set. */
+     * [p0, p1), counted from the first of them.  Works off `f` meanwhile (NULL: nothing to
+     * fetch). NULL in the scalar set. */
     void (*panels)(const struct pack *w, size_t group, size_t p0, size_t p1, const float *x,
-                   size_t ld_x, size_t n, float *y, size_t ld_y);
+                   size_t ld_x, size_t n, float *y, size_t ld_y, struct fetch *f);
 
     /* Writes columns [c0, c1) of rows [r0, r1) as float, ld floats apart. */
     void (*expand)(const struct mat *w, size_t r0, size_t r1, size_t c0, size_t c1, float *out,

@@ -282,17 +282,20 @@ static void axpy_at(const struct mat *w, const uint32_t *row, const float *a, si
 /* y rows += scale * (x rows . `panels` neighbouring panels of weights, `bytes` apart). */
 INLINE void panel_tile(enum terra_dtype t, const char *data, size_t bytes, size_t depth,
                        const float *scale, const float *x, size_t ld_x, int n, int panels,
-                       float *y, size_t ld_y)
+                       float *y, size_t ld_y, struct fetch *f)
 {
     enum { PER = PANEL / LANES };
     V acc[MOST_SUMS];
     const int wide = panels * PER;
+    const char *ahead = f->p;
+    const size_t last = f->lines < depth ? f->lines : depth;
     UNROLL for (int i = 0; i < n * wide; i++)
     {
         acc[i] = v_zero();
     }
     for (size_t k = 0; k < depth; k++) {
         V v[PANEL_ROWS];
+        __builtin_prefetch(ahead + (k < last ? k : last) * CACHE_LINE, 0, 2);
         UNROLL for (int i = 0; i < n; i++)
         {
             v[i] = v_set(x[i * ld_x + k]);
@@ -315,16 +318,18 @@ INLINE void panel_tile(enum terra_dtype t, const char *data, size_t bytes, size_
             v_store(p, v_fma(s, acc[i * wide + j], v_load(p)));
         }
     }
+    f->p += last * CACHE_LINE;
+    f->lines -= last;
 }
 
 #define PANEL_CASE(n)                                                                          \
     case n:                                                                                    \
-        panel_tile(t, data, bytes, depth, scale, x, ld_x, n, panels, y, ld_y);                 \
+        panel_tile(t, data, bytes, depth, scale, x, ld_x, n, panels, y, ld_y, f);              \
         break
 
 INLINE void panel_rows(enum terra_dtype t, const char *data, size_t bytes, size_t depth,
                        const float *scale, const float *x, size_t ld_x, size_t n, int panels,
-                       float *y, size_t ld_y)
+                       float *y, size_t ld_y, struct fetch *f)
 {
     while (n) {
         /* equal tiles: 16 rows are 8 + 8, not 12 + 4 */
@@ -349,7 +354,7 @@ INLINE void panel_rows(enum terra_dtype t, const char *data, size_t bytes, size_
 
 INLINE void panels_typed(enum terra_dtype t, const struct pack *w, size_t group, size_t p0,
                          size_t p1, const float *x, size_t ld_x, size_t n, float *y,
-                         size_t ld_y)
+                         size_t ld_y, struct fetch *f)
 {
     const size_t bytes = (size_t)w->depth * PANEL * dtype_size(t);
     const char *p = (const char *)w->data + (group * w->panels + p0) * bytes;
@@ -357,13 +362,13 @@ INLINE void panels_typed(enum terra_dtype t, const struct pack *w, size_t group,
     for (size_t m; p0 < p1; p0 += m, p += m * bytes, y += m * PANEL) {
         if (n == 1 && p0 + PANELS_ALONE <= p1) {
             m = PANELS_ALONE; /* one row: more panels keep the adders busy */
-            panel_tile(t, p, bytes, w->depth, scale, x, ld_x, 1, PANELS_ALONE, y, ld_y);
+            panel_tile(t, p, bytes, w->depth, scale, x, ld_x, 1, PANELS_ALONE, y, ld_y, f);
         } else if (p0 + PANELS <= p1) {
             m = PANELS;
-            panel_rows(t, p, bytes, w->depth, scale, x, ld_x, n, PANELS, y, ld_y);
+            panel_rows(t, p, bytes, w->depth, scale, x, ld_x, n, PANELS, y, ld_y, f);
         } else {
             m = 1;
-            panel_rows(t, p, bytes, w->depth, scale, x, ld_x, n, 1, y, ld_y);
+            panel_rows(t, p, bytes, w->depth, scale, x, ld_x, n, 1, y, ld_y, f);
         }
         if (t == TERRA_I8)
             scale += m * PANEL;
@@ -371,17 +376,19 @@ INLINE void panels_typed(enum terra_dtype t, const struct pack *w, size_t group,
 }
 
 static void panels(const struct pack *w, size_t group, size_t p0, size_t p1, const float *x,
-                   size_t ld_x, size_t n, float *y, size_t ld_y)
+                   size_t ld_x, size_t n, float *y, size_t ld_y, struct fetch *f)
 {
+    struct fetch none = {w->data, 0};
+    f = f ? f : &none;
     switch (w->dtype) {
     case TERRA_F32:
-        panels_typed(TERRA_F32, w, group, p0, p1, x, ld_x, n, y, ld_y);
+        panels_typed(TERRA_F32, w, group, p0, p1, x, ld_x, n, y, ld_y, f);
         break;
     case TERRA_BF16:
-        panels_typed(TERRA_BF16, w, group, p0, p1, x, ld_x, n, y, ld_y);
+        panels_typed(TERRA_BF16, w, group, p0, p1, x, ld_x, n, y, ld_y, f);
         break;
     case TERRA_I8:
-        panels_typed(TERRA_I8, w, group, p0, p1, x, ld_x, n, y, ld_y);
+        panels_typed(TERRA_I8, w, group, p0, p1, x, ld_x, n, y, ld_y, f);
         break;
     }
 }

@@ -162,12 +162,14 @@ static void check_panels(const struct kernels *k, const struct kernels *ref, enu
         ref->rows(&s.w, g * OUTS, (g + 1) * OUTS, x, cols, N, want, OUTS);
         for (size_t i = 0; i < N * OUTS; i++)
             got[i] = 0;
-        k->panels(&p, g, 0, 3, x, cols, N, got, OUTS);
+        struct fetch f = {(const char *)x, g}; /* 0 lines, or one */
+        k->panels(&p, g, 0, 3, x, cols, N, got, OUTS, &f);
+        assert_true(f.lines == 0);
         near(got, want, N * OUTS, 2e-6f * (float)cols);
         for (size_t i = 0; i < N; i++) { /* row by row, panel by panel: the same bits */
             memset(one, 0, sizeof one);
             for (size_t o = 0; o < 3; o++)
-                k->panels(&p, g, o, o + 1, x + i * cols, cols, 1, one + o * PANEL, OUTS);
+                k->panels(&p, g, o, o + 1, x + i * cols, cols, 1, one + o * PANEL, OUTS, NULL);
             assert_memory_equal(one, got + i * OUTS, sizeof one);
         }
     }
