@@ -18,6 +18,7 @@ struct keys {
     struct buf in; /* not decoded yet, from `at` on */
     size_t at;
     uint64_t fed_ns;  /* when the newest byte came */
+    size_t settled;   /* bytes that had waited long enough before others came */
     struct buf out;   /* what key.text points to */
     struct buf paste; /* collected so far */
     bool pasting;
@@ -45,6 +46,9 @@ void keys_feed(struct keys *k, const char *bytes, size_t n, uint64_t now_ns)
         k->in.len -= k->at;
         k->at = 0;
     }
+    /* what waits since 25 ms is no beginning of what comes now, even if nobody asked
+     * for keys in the meantime */
+    k->settled = now_ns - k->fed_ns >= KEYS_ESC_NS && !k->pasting ? k->in.len : 0;
     buf_add(&k->in, bytes, n);
     k->fed_ns = now_ns;
 }
@@ -339,11 +343,12 @@ bool keys_next(struct keys *k, uint64_t now_ns, struct key *out)
         memset(out, 0, sizeof *out);
         if (k->pasting)
             return next_paste(k, out);
-        const char *s = k->in.data + k->at;
-        size_t n = k->in.len - k->at, used;
-        bool late = now_ns - k->fed_ns >= KEYS_ESC_NS;
-        if (n == 0)
+        if (k->in.len == k->at)
             return false;
+        bool settled = k->at < k->settled;
+        bool late = settled || now_ns - k->fed_ns >= KEYS_ESC_NS;
+        const char *s = k->in.data + k->at;
+        size_t n = (settled ? k->settled : k->in.len) - k->at, used;
         if (s[0] != 0x1B) {
             if (!decode_plain(s, n, !late, out, &used))
                 return false;

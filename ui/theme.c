@@ -5,16 +5,17 @@
 #include <string.h>
 #include <wchar.h>
 
-/* Brightness rises by 15 of 255 per step and hue moves from blue over grey to
- * yellow, the axis that colour-blind people see too. */
+/* Purple, teal, green, yellow: brightness rises by 15 of 255 per step, and the ends
+ * differ along the blue-yellow axis that colour-blind people see too.  The palette of
+ * 256 has no even steps; the order is what counts. */
 static const uint32_t ramp_rgb[2][THEME_LEVELS] = {
-    {0x141622, 0x1a2446, 0x233366, 0x354175, 0x4b4e7b, 0x625b7e, 0x7e6877, 0x98766f, 0xb18663,
-     0xc79755, 0xdea846, 0xe8bb4e, 0xf2cd57, 0xfadf6b, 0xfeee97, 0xfffcd4},
-    {0xfcf6e1, 0xf5e6bc, 0xf0d79a, 0xe6c684, 0xdab57a, 0xcea470, 0xb89476, 0xa2857d, 0x8b7682,
-     0x706987, 0x575c8b, 0x424e85, 0x2d417d, 0x1e326b, 0x15234f, 0x0c1434}};
+    {0x181820, 0x440f5e, 0x41266f, 0x3f3e80, 0x38598a, 0x2a798d, 0x2b9387, 0x31ab7e, 0x46bc6e,
+     0x6bc758, 0x8fd342, 0xb3de2c, 0xdde328, 0xfde937, 0xfef386, 0xfffcd6},
+    {0xfdfae6, 0xeaf1bc, 0xd8e892, 0xc3e06f, 0xa2d572, 0x80cb76, 0x5fc17a, 0x43b47f, 0x379e85,
+     0x2a898c, 0x2b6e8c, 0x32508a, 0x363876, 0x392063, 0x330e48, 0x160a1e}};
 static const uint8_t ramp_256[2][THEME_LEVELS] = {
-    {234, 236, 237, 24, 60, 96, 131, 101, 137, 173, 179, 215, 185, 221, 228, 230},
-    {230, 223, 222, 186, 180, 179, 138, 102, 244, 96, 61, 60, 24, 236, 235, 234}};
+    {234, 53, 54, 55, 24, 25, 30, 36, 72, 77, 113, 149, 185, 191, 227, 230},
+    {230, 192, 186, 150, 114, 78, 72, 36, 31, 30, 25, 24, 55, 54, 53, 234}};
 /* Sixteen-colour terminals choose their own shades: glyphs carry the level, colour
  * only helps. Blue is left out, it is unreadable on many black backgrounds. */
 static const struct {

@@ -102,6 +102,13 @@ static void lone_escape_waits_25_ms(void **state)
     assert_true(keys_next(k, 125 * MS, &key));
     assert_int_equal(key.code, K_ESC);
     assert_int_equal(keys_deadline(k), 0);
+    /* the same when nobody looked before more came */
+    struct buf out = {0};
+    keys_feed(k, "\033", 1, 130 * MS);
+    keys_feed(k, "[A", 2, 160 * MS);
+    drain(k, 160 * MS, &out);
+    assert_string_equal(buf_str(&out), "Esc [ A ");
+    buf_free(&out);
     /* half a character that never ends is one bad character */
     keys_feed(k, "\xe4\xb8", 2, 200 * MS);
     assert_false(keys_next(k, 200 * MS, &key));
