@@ -117,7 +117,7 @@ static bool dry_run(struct job *j)
                    " would be read\nmethod     %s, %zu chunk%s\n",
                    j->doc->name, j->doc->n, p->tok_total, p->tok_read, method, p->n_chunks,
                    p->n_chunks == 1 ? "" : "s");
-        for (size_t i = 0; p->n_chunks > 1 && i < p->n_chunks; i++)
+        for (size_t i = 0; c->args->verbose && i < p->n_chunks; i++)
             buf_printf(&b, "  %4zu     %u tokens, bytes %zu to %zu\n", i + 1, p->chunk[i].n_tok,
                        p->chunk[i].start, p->chunk[i].end);
         buf_printf(&b, "time       about %.1f s (an estimate from %u tokens a step)\n", seconds,
@@ -185,7 +185,7 @@ static void on_end(void *user, const struct summarize_step *s, const struct gene
                                    .tokens_in = s->n_in,
                                    .result = r};
     headless_chunk(&j->c->out, &chunk);
-    reply_stats(j->c, r, s->n_in, j->opts.sampling.seed);
+    reply_stats(j->c, r, s->n_in, &j->opts.sampling, false);
 }
 
 /* ---- afterwards ---------------------------------------------------------------------- */

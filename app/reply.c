@@ -107,18 +107,25 @@ static void on_token(void *user, const struct terra_token *t, const char *piece,
 }
 
 void reply_stats(struct cli *c, const struct generate_result *r, uint64_t tokens_in,
-                 uint64_t seed)
+                 const struct terra_sampling *sampling, bool always)
 {
     double read_s = (double)r->prefill.ns / 1e9, write_s = (double)r->decode_ns / 1e9;
-    cli_verbose(
-        c,
-        "read %" PRIu64 " tokens in %.2f s (%.0f/s), first after %.2f s; wrote %u in "
-        "%.2f s (%.1f/s), ms per token p50 %.2f p90 %.2f p99 %.2f; stop: %s; seed %" PRIu64,
-        tokens_in, read_s, read_s > 0 ? (double)tokens_in / read_s : 0.0,
-        (double)r->first_ns / 1e9, r->n_tokens, write_s,
-        write_s > 0 ? r->n_tokens / write_s : 0.0, generate_percentile_ms(r, 0.5),
-        generate_percentile_ms(r, 0.9), generate_percentile_ms(r, 0.99),
-        generate_stop_name[r->stop], seed);
+    struct buf b = {0};
+    buf_printf(&b, "%u tokens (%s), first after %.2f s", r->n_tokens,
+               generate_stop_name[r->stop], (double)r->first_ns / 1e9);
+    if (read_s > 0)
+        buf_printf(&b, ", read %.0f tok/s", (double)tokens_in / read_s);
+    if (write_s > 0 && r->n_tokens)
+        buf_printf(&b, ", wrote %.1f tok/s (ms p50 %.2f p90 %.2f p99 %.2f)",
+                   r->n_tokens / write_s, generate_percentile_ms(r, 0.5),
+                   generate_percentile_ms(r, 0.9), generate_percentile_ms(r, 0.99));
+    if (sampling->temperature > 0)
+        buf_printf(&b, ", seed %" PRIu64, sampling->seed);
+    if (always)
+        cli_note(c, "%s", buf_str(&b));
+    else
+        cli_verbose(c, "%s", buf_str(&b));
+    buf_free(&b);
 }
 
 bool reply_run(struct cli *c, struct reply *r, struct err *e)
@@ -171,7 +178,7 @@ bool reply_run(struct cli *c, struct reply *r, struct err *e)
                                .session = recorder_session(c->recorder),
                                .run = recorder_run_id(c->recorder)};
     headless_end(&c->out, &end);
-    reply_stats(c, g, r->ids->n, r->sampling.seed);
+    reply_stats(c, g, r->ids->n, &r->sampling, true);
     if (!ok && e)
         *e = why;
     return ok;

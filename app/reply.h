@@ -31,9 +31,9 @@ bool reply_open(struct cli *c, struct reply *r, struct err *e);
 bool reply_run(struct cli *c, struct reply *r, struct err *e);
 void reply_close(struct cli *c, struct reply *r);
 
-/* "31 tokens in 0.42 s ..." for standard error. */
+/* "31 tokens (end), first after 0.12 s ..." on standard error; not always: with -v. */
 void reply_stats(struct cli *c, const struct generate_result *r, uint64_t tokens_in,
-                 uint64_t seed);
+                 const struct terra_sampling *sampling, bool always);
 
 enum store_mode reply_store_mode(const struct cli *c);
 enum store_status reply_status(enum generate_stop stop);
