@@ -361,7 +361,7 @@ void present_map(struct app *a, struct vm_map *m, struct choice_rows *r, int64_t
     m->token = (int32_t)row;
     if (decoder && (size_t)row < a->run.n)
         m->text = present_token(a, &a->run, (size_t)row);
-    m->live = app_running(a) && a->cursor < 0;
+    m->live = a->cursor < 0;
     m->flips = choice_flips(r, (size_t)row);
     refresh_stat(a, r, row);
     m->stat = a->stat.layer;
