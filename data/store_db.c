@@ -97,6 +97,12 @@ bool store_fail(struct store *s, struct err *e)
     return store_fail_as(s, t, e, "%s", sentence(t));
 }
 
+bool store_is_open(struct store *s, struct err *e)
+{
+    s->trouble = STORE_FINE;
+    return s->db || store_fail_as(s, STORE_BROKEN, e, "not open");
+}
+
 /* ---- statements ----------------------------------------------------------------- */
 
 #define STORE_STATEMENT_TEXT(name, sql) [STMT_##name] = sql,
@@ -105,11 +111,8 @@ static const char *const statement_text[STORE_STATEMENT_COUNT] = {
 
 sqlite3_stmt *store_stmt(struct store *s, enum store_statement which, struct err *e)
 {
-    s->trouble = STORE_FINE;
-    if (!s->db) {
-        store_fail_as(s, STORE_BROKEN, e, "not open");
+    if (!store_is_open(s, e))
         return NULL;
-    }
     if (!s->stmt[which] &&
         sqlite3_prepare_v3(s->db, statement_text[which], -1, SQLITE_PREPARE_PERSISTENT,
                            &s->stmt[which], NULL) != SQLITE_OK) {
@@ -131,13 +134,16 @@ void store_finalize(struct store *s)
 
 bool store_exec(struct store *s, const char *sql, struct err *e)
 {
-    s->trouble = STORE_FINE;
+    if (!store_is_open(s, e))
+        return false;
     return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK || store_fail(s, e);
 }
 
 bool store_pragma_int(struct store *s, const char *sql, int64_t *out, struct err *e)
 {
     sqlite3_stmt *st = NULL;
+    if (!store_is_open(s, e))
+        return false;
     bool ok = sqlite3_prepare_v2(s->db, sql, -1, &st, NULL) == SQLITE_OK &&
               sqlite3_step(st) == SQLITE_ROW;
     if (ok)
@@ -257,8 +263,8 @@ static bool file_is_ours(const struct store *s)
 
 bool store_begin(struct store *s, struct err *e)
 {
-    if (!s->db)
-        return store_fail_as(s, STORE_BROKEN, e, "not open");
+    if (!store_is_open(s, e))
+        return false;
     if (s->read_only)
         return store_fail_as(s, STORE_READONLY, e, "opened for reading only");
     /* SQLite would go on writing into the nameless file. */

@@ -51,6 +51,8 @@ bool store_migrate(struct store *s, struct store_report *rep, struct err *e);
 bool store_fail(struct store *s, struct err *e);
 bool store_fail_as(struct store *s, enum store_trouble t, struct err *e, const char *fmt, ...)
     ERR_PRINTF(4, 5);
+/* Begins a call: no trouble yet; false if the last store_reopen failed. */
+bool store_is_open(struct store *s, struct err *e);
 bool store_exec(struct store *s, const char *sql, struct err *e);
 /* A PRAGMA's single number. */
 bool store_pragma_int(struct store *s, const char *sql, int64_t *out, struct err *e);

@@ -172,8 +172,7 @@ bool store_copy(struct store *s, const char *to, bool replace, struct err *e)
 
 bool store_backup(struct store *s, const char *to, struct err *e)
 {
-    s->trouble = STORE_FINE;
-    return store_copy(s, to, false, e);
+    return store_is_open(s, e) && store_copy(s, to, false, e);
 }
 
 /* ---- checks --------------------------------------------------------------------- */

@@ -257,7 +257,7 @@ static bool scan(const char *s, size_t n, struct key_lines *out, uint32_t *line)
         if (s[i] != '"')
             continue;
         size_t end = skip_string(s, n, i), colon = end;
-        while (colon < n && strchr(" \t\r\n", s[colon]) && s[colon])
+        while (colon < n && memchr(" \t\r\n", s[colon], 4))
             colon++;
         if (depth == 1 && colon < n && s[colon] == ':') {
             if (out->n == out->cap) {
@@ -291,6 +291,11 @@ static cJSON *parse_object(struct user_config *c, const char *text, size_t n, co
         user_config_problem(c, "%s: larger than %u bytes; not read", name, MAX_FILE);
         return NULL;
     }
+    const char *nul = n ? memchr(text, '\0', n) : NULL;
+    if (nul) {
+        user_config_problem(c, "%s:%u: holds a NUL byte; not read", name, line_at(text, nul));
+        return NULL;
+    }
     if (!scan(text, n, lines, &line)) {
         user_config_problem(c, "%s:%u: nested deeper than %d; not read", name, line, MAX_DEPTH);
         return NULL;
@@ -301,9 +306,9 @@ static cJSON *parse_object(struct user_config *c, const char *text, size_t n, co
         user_config_problem(c, "%s:%u: not valid JSON; not read", name, line_at(text, end));
         return NULL;
     }
-    if (end)
-        end += strspn(end, " \t\r\n");
-    if (!cJSON_IsObject(o) || (end && *end) || lines->n != (size_t)cJSON_GetArraySize(o)) {
+    while (end < text + n && memchr(" \t\r\n", *end, 4))
+        end++;
+    if (!cJSON_IsObject(o) || end < text + n || lines->n != (size_t)cJSON_GetArraySize(o)) {
         user_config_problem(c, "%s:1: not one JSON object; not read", name);
         cJSON_Delete(o);
         return NULL;
