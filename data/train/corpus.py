@@ -221,8 +221,14 @@ def copy(ids: np.ndarray, rng: random.Random, max_target: int) -> Example:
 
 
 def follow(ids: np.ndarray, rng: random.Random, max_target: int) -> Example:
-    """The target repeats what stands behind a short cue at the source's end (induction)."""
+    """The target repeats what stands behind a short cue at the source's end (induction).
+
+    Half of the sources are short rows of random tokens, in which nothing else helps.
+    """
     ids = ids.astype(np.int64)
+    if rng.random() < 0.5:
+        n = rng.randint(6, 32)
+        ids = np.array([rng.randrange(SENTINEL0 + SENTINELS, int(ids.max()) + 1) for _ in range(n)])
     cue = rng.randint(2, 3)
     n = min(len(ids) // 2, rng.randint(4, max(4, max_target - 2)))
     a = rng.randint(0, max(0, len(ids) - n - cue))

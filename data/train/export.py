@@ -31,6 +31,7 @@ def config_json(c: Config, vocabulary: bool = True) -> dict[str, Any]:
         "type": "multconv",
         "modules": c.attention_modules,
         "length_kernel": c.length_kernel,
+        "output": c.attention_output,
     }
     out: dict[str, Any] = {
         "name": c.name,

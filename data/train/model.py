@@ -4,7 +4,8 @@
 Parameters have the names and shapes of the model folder, so state_dict() is the export. The
 streams, swaps, joining and layers follow the published model; what differs only while training
 is the sparse feed-forward's controller (soft in 70% of the calls, quantised straight-through in
-30%) and the initial values, which are smaller than trax's to suit small models.
+30%) and the initial values: what writes into the streams starts at zero, so that a token's
+embedding is not drowned, and the controller starts selective.
 
 Supported: sparse or dense feed-forward, sparse (multconv) or dense decoder attention, sparse or
 dense loss, SRU branch, reversible or merged encoder, position tables.
@@ -39,6 +40,7 @@ class Config:
     loss_modules: int = 2
     attention_modules: int = 6  # 0: dense decoder attention
     length_kernel: int = 3
+    attention_output: str = "mult"  # of sparse attention: "none" or "mult"
     positions: int = 256
     max_source: int = 192
     max_target: int = 40
@@ -86,9 +88,9 @@ class Norm(nn.Module):
 
 
 class Dense(nn.Module):
-    def __init__(self, inn: int, out: int, gain: float = 1.0):
+    def __init__(self, inn: int, out: int, zero: bool = False):
         super().__init__()
-        self.w = xavier(out, inn, gain=gain)
+        self.w = zeros(out, inn) if zero else xavier(out, inn)
         self.b = zeros(out)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -98,10 +100,10 @@ class Dense(nn.Module):
 class Factored(nn.Module):
     """y[j, i] = b[j, i] + sum_c x[c] gate[j, c] proj[i, c], run as one (out, in) product."""
 
-    def __init__(self, modules: int, inn: int, out: int):
+    def __init__(self, modules: int, inn: int, out: int, zero: bool = False):
         super().__init__()
-        self.gate = nn.Parameter(torch.randn(modules, inn) * 0.5 + 1.0)
-        self.proj = xavier(out // modules, inn)
+        self.gate = nn.Parameter(torch.randn(modules, inn))
+        self.proj = zeros(out // modules, inn) if zero else xavier(out // modules, inn)
         self.b = zeros(out)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -121,7 +123,7 @@ class Conv(nn.Module):
 
 
 class SparseAttention(nn.Module):
-    """One factored layer, then a length x module convolution each for q, k and v; no output."""
+    """One factored layer, then a length x module convolution each for q, k and v."""
 
     def __init__(self, c: Config):
         super().__init__()
@@ -131,6 +133,11 @@ class SparseAttention(nn.Module):
         self.mult = Factored(self.modules, d, d)
         self.q, self.k = Conv(self.length, 3, m), Conv(self.length, 3, m)
         self.v = Conv(self.length, 1, m)
+        if c.attention_output == "mult":
+            self.omult = Factored(self.modules, d, d, zero=True)
+        else:  # the values go straight into the stream: start small
+            self.omult = None
+            self.v.w.data *= 0.1
 
     def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         u = self.mult(x)
@@ -147,7 +154,7 @@ class SparseAttention(nn.Module):
         return q.flatten(2), k.flatten(2), v.flatten(2)
 
     def output(self, o: Tensor) -> Tensor:
-        return o
+        return o if self.omult is None else self.omult(o)
 
 
 class DenseAttention(nn.Module):
@@ -156,7 +163,7 @@ class DenseAttention(nn.Module):
         d = c.d_model
         self.ln = Norm(d)
         self.q, self.k, self.v = Dense(d, d), Dense(d, d), Dense(d, d)
-        self.o = Dense(d, d, 0.5)
+        self.o = Dense(d, d, zero=True)
 
     def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         w = torch.cat([self.q.w, self.k.w, self.v.w])
@@ -229,7 +236,7 @@ class SRU(nn.Module):
         self.add_module("in", Dense(d, s))
         for j in range(layers):
             self.add_module(str(j), SRULayer(s))
-        self.out = Dense(s, d, 0.5)
+        self.out = Dense(s, d, zero=True)
         self.layers = layers
 
     def forward(self, x: Tensor) -> Tensor:
@@ -248,14 +255,14 @@ class FeedForward(nn.Module):
         if N:
             K = c.d_ff // N
             self.ctl1 = xavier(r, d)
-            self.ctl2 = xavier(K, N, r, fans=(c.d_ff, r))
+            self.ctl2 = xavier(K, N, r, fans=(c.d_ff, r), gain=5)  # selective from the start
             self.ctlb = zeros(K, N)
             self.w1 = xavier(K, N, d, fans=(c.d_ff, d))
-            self.w2 = xavier(K, N, d, fans=(c.d_ff, d))
+            self.w2 = zeros(K, N, d)
             self.b2 = zeros(d)
         else:
             self.add_module("in", Dense(d, c.d_ff))
-            self.out = Dense(c.d_ff, d)
+            self.out = Dense(c.d_ff, d, zero=True)
         self.sru = SRU(d, *c.ff_sru) if c.ff_sru[0] else None
 
     def sparse(self, x: Tensor, quantised: bool) -> Tensor:
@@ -302,10 +309,10 @@ class DecoderBlock(nn.Module):
 
 
 def position_table(rows: int, d: int) -> nn.Parameter:
-    """sin and cos interleaved, scaled to the size of the embeddings."""
+    """sin and cos interleaved, smaller than the embeddings."""
     angle = torch.arange(rows)[:, None] * 10000.0 ** (-torch.arange(0, d, 2) / d)
     table = torch.stack([torch.sin(angle), torch.cos(angle)], -1).flatten(1)
-    return nn.Parameter(table[:, :d] / math.sqrt(d))
+    return nn.Parameter(table[:, :d] * 0.3 / math.sqrt(d))
 
 
 class Net(nn.Module):
@@ -325,6 +332,47 @@ class Net(nn.Module):
         self.ln_out = Norm(d)
         S = c.loss_modules
         self.loss = Factored(S, d, c.vocab_size) if S else Dense(d, c.vocab_size)
+        with torch.no_grad():
+            self.start_as_copier()
+
+    def start_as_copier(self) -> None:
+        """Initial values that pass tokens on, which small models need long to find.
+
+        The output weights start as the embeddings, and decoder attention starts with identity
+        values: a row averages what it attends to. With convolutions the first layer's keys are
+        the tokens before, so that it finds what followed the current token earlier on.
+        """
+        c, d = self.c, self.c.d_model
+        if c.loss_modules:
+            gate, proj = torch.randn_like(self.loss.gate).sign(), torch.randn_like(self.loss.proj)
+            self.loss.gate.copy_(gate)
+            self.loss.proj.copy_(proj * 0.25 / math.sqrt(d))
+            self.emb.copy_((gate[:, None] * proj).flatten(0, 1) / math.sqrt(d))
+        else:
+            self.loss.w.copy_(self.emb * 0.25)
+        for i in range(c.n_decoder_layers):
+            for j in range(c.n_decoder_attention_layers):
+                layer = getattr(getattr(self.dec, str(i)), f"attn{j}")
+                if not c.attention_modules:
+                    layer.v.w.copy_(torch.eye(d) + layer.v.w * 0.1)
+                    layer.o.w.copy_(torch.eye(d) * 0.1)
+                    continue
+                m = d // c.attention_modules
+                first = i == 0 and j == 0
+                blocks = torch.eye(c.attention_modules).repeat_interleave(m, 1)
+                tiles = torch.eye(m).repeat(1, c.attention_modules)
+                for f in (layer.mult, layer.omult):
+                    if f is not None:
+                        f.gate.copy_(blocks + torch.randn_like(blocks) * 0.1)
+                        f.proj.copy_(tiles + torch.randn_like(tiles) * 0.02)
+                if layer.omult is not None:
+                    layer.omult.proj.mul_(0.3 if first else 0.1)
+                layer.v.w.mul_(0.1)
+                layer.v.w[-1, 0] += torch.eye(m) * (1.0 if layer.omult is not None else 0.1)
+                if first and c.length_kernel > 1:
+                    for conv, tap in ((layer.q, -1), (layer.k, -2)):
+                        conv.w.mul_(0.1)
+                        conv.w[tap, 1] += torch.eye(m)
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         return F.embedding(tokens, self.emb) + positions[: tokens.shape[1]]

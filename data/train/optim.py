@@ -30,6 +30,8 @@ def as_matrix(name: str, p: Tensor) -> tuple[int, int] | None:
         return None
     if part[-1] in ("w1", "w2", "ctl2"):
         return p.shape[0] * p.shape[1], p.shape[2]
+    if p.dim() == 4:  # convolution: every tap's outputs are rows
+        return p.shape[0] * p.shape[1] * p.shape[2], p.shape[3]
     return (p.shape[0], p.shape[1]) if p.dim() == 2 else None
 
 

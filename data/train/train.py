@@ -51,11 +51,11 @@ def stages(longest: int, target: int) -> list[tuple[float, Stage]]:
     l1, l2, l3 = longest * 2 // 5, longest * 3 // 5, longest * 4 // 5
     t1 = target * 4 // 5
     return [
-        (0.12, Stage(l1, t1, pairs=0.1, fill=0.25, copy=0.2, follow=0.35, go_on=0.1)),
-        (0.30, Stage(l2, t1, pairs=0.6, fill=0.13, copy=0.08, follow=0.14, go_on=0.05)),
-        (0.65, Stage(l3, target, pairs=0.84, fill=0.06, copy=0.02, follow=0.03, go_on=0.05)),
-        (0.85, Stage(longest, target, pairs=0.9, fill=0.04, copy=0, follow=0.01, go_on=0.05)),
-        (9.99, Stage(longest, target, 0.94, fill=0.02, copy=0, follow=0, go_on=0.04, late=True)),
+        (0.05, Stage(l1, t1, pairs=0.6, fill=0.1, copy=0.1, follow=0.2, go_on=0)),
+        (0.40, Stage(l2, t1, pairs=0.86, fill=0.04, copy=0.04, follow=0.06, go_on=0)),
+        (0.75, Stage(l3, target, pairs=0.92, fill=0.02, copy=0.01, follow=0.02, go_on=0.03)),
+        (0.90, Stage(longest, target, pairs=0.94, fill=0.02, copy=0, follow=0.01, go_on=0.03)),
+        (9.99, Stage(longest, target, 0.95, fill=0.02, copy=0, follow=0, go_on=0.03, late=True)),
     ]
 
 
@@ -66,7 +66,7 @@ def recipe(name: str) -> Recipe:
         c.positions, c.max_source, c.max_target = 128, 64, 24
         return Recipe(c, stages(64, 24), 1024, warmup=20)
     if name == "small":
-        return Recipe(Config(), stages(160, 40), 2560)
+        return Recipe(Config(), stages(160, 40), 1920)
     if name == "base":
         c = Config("base", 8192, 384, 2048, 6, 4, 4, ff_block=32, ff_rank=64, attention_modules=12)
         c.positions, c.max_source, c.max_target = 512, 384, 64
@@ -207,7 +207,7 @@ class Trainer:
 
     # ---- evaluation
     @torch.no_grad()
-    def evaluate(self, count: int = 256, generate: int = 0) -> dict:
+    def evaluate(self, count: int = 128, generate: int = 0) -> dict:
         """Loss per token on the first pairs of the validation split in a fixed shuffle."""
         if self.valid is None:
             return {}
@@ -272,10 +272,13 @@ class Trainer:
         generated = -1e9
         shown = time.monotonic()
         self.net.train()
-        while (progress := self.now()) < 1.0:
-            start = time.monotonic()
+        while True:
+            progress = self.now()
             if not self.a.follow:
-                self.progress.append(self.step, progress)
+                self.progress.append(self.step, progress)  # also the last one, for followers
+            if progress >= 1.0:
+                break
+            start = time.monotonic()
             self.train_step(progress)
             self.step += 1
             self.clock += min(5.0, time.monotonic() - start)
