@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -120,12 +121,8 @@ static void warn_if_large(struct cli *c)
 
 bool cli_model(struct cli *c, struct err *e)
 {
-    struct buf path = {0};
     uint64_t start = clock_ns();
-    bool ok = setup_find_model(&c->config, config_text(&c->config, CONFIG_MODEL), &path, e);
-    if (ok)
-        c->model = terra_model_open(path.data, e);
-    buf_free(&path);
+    c->model = setup_open_model(&c->config, config_text(&c->config, CONFIG_MODEL), e);
     if (!c->model)
         return false;
     c->load_ns = clock_ns() - start;
@@ -294,6 +291,12 @@ int cli_close(struct cli *c, bool ok, const struct err *e)
     if (broken)
         signals_die(SIGPIPE);
     return status;
+}
+
+bool cli_reader_gone(void)
+{
+    struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
 }
 
 bool cli_output(struct cli *c, const char *text, size_t n, struct err *e)

@@ -65,6 +65,8 @@ int cli_close(struct cli *c, bool ok, const struct err *e);
 /* Before a struct cli exists: prints and gives the status. */
 int cli_fail(const struct args *a, const struct err *e);
 
+/* Has the reader of standard output gone? */
+bool cli_reader_gone(void);
 /* Finished output, to --output or standard output, as it is. */
 bool cli_output(struct cli *c, const char *text, size_t n, struct err *e);
 

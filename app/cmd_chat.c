@@ -147,13 +147,9 @@ static bool do_set(struct chat *h, const char *arg, struct err *e)
 static bool do_model(struct chat *h, const char *arg, struct err *e)
 {
     struct cli *c = &h->c;
-    struct buf path = {0};
     if (!*arg)
         return err_set(e, ERR_USAGE, "/model PATH");
-    struct terra_model *m = NULL;
-    if (setup_find_model(&c->config, arg, &path, e))
-        m = terra_model_open(path.data, e);
-    buf_free(&path);
+    struct terra_model *m = setup_open_model(&c->config, arg, e);
     if (!m)
         return false;
     int64_t session = c->recorder ? recorder_session(c->recorder) : 0;

@@ -84,10 +84,7 @@ static bool prepare(struct job *j, struct err *e)
     if (!compare_parse(against, &o->kind, &path, e) || !read_text(j, e) || !cli_model(c, e))
         return false;
     if (o->kind == COMPARE_MODEL) {
-        struct buf found = {0};
-        if (setup_find_model(&c->config, path, &found, e))
-            j->other = terra_model_open(found.data, e);
-        buf_free(&found);
+        j->other = setup_open_model(&c->config, path, e);
         if (!j->other)
             return false;
     } else if (c->shape->ff_block == 0) {

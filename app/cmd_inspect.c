@@ -204,10 +204,7 @@ static bool open_model(struct cli *c, struct err *e)
         c->model =
             terra_model_preset(a->preset, dtype, a->blocks > 0 ? (uint32_t)a->blocks : 0, e);
     } else if (a->n_pos) {
-        struct buf path = {0};
-        if (setup_find_model(&c->config, a->pos[0], &path, e))
-            c->model = terra_model_open(path.data, e);
-        buf_free(&path);
+        c->model = setup_open_model(&c->config, a->pos[0], e);
     } else {
         return cli_model(c, e);
     }

@@ -202,7 +202,7 @@ static bool close_output(struct cli *c, FILE *out, bool ok, struct err *e)
     int failed = fflush(out) != 0 ? errno : 0;
     if (out != stdout && fclose(out) != 0 && !failed)
         failed = errno;
-    if (failed == EPIPE) {
+    if (failed == EPIPE || (!ok && out == stdout && cli_reader_gone())) {
         c->out.broken = true;
         return err_set(e, ERR_CANCELLED, "closed pipe");
     }

@@ -227,11 +227,7 @@ static bool report(struct cli *c, const struct golden_case *g, const struct outc
 static bool parity(struct cli *c, struct golden *g, struct err *e)
 {
     const char *folder = c->args->pos[1];
-    struct buf path = {0};
-    bool ok = setup_find_model(&c->config, c->args->pos[0], &path, e);
-    if (ok)
-        c->model = terra_model_open(path.data, e);
-    buf_free(&path);
+    c->model = setup_open_model(&c->config, c->args->pos[0], e);
     if (!c->model)
         return false;
     c->shape = terra_model_config(c->model);

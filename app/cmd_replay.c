@@ -87,7 +87,12 @@ static bool replay(struct cli *c, struct err *e)
     if (c->args->format) {
         const char *name = strcmp(c->args->format, "asciicast") ? c->args->format : "cast";
         enum export_format f;
-        return export_format_parse(name, &f, e) && export_run(c->store, id, f, stdout, e);
+        bool done = export_format_parse(name, &f, e) && export_run(c->store, id, f, stdout, e);
+        if (!done && cli_reader_gone()) {
+            c->out.broken = true;
+            err_set(e, ERR_CANCELLED, "closed pipe");
+        }
+        return done;
     }
     bool ok = store_run_get(c->store, id, &pool, &run, e) &&
               store_tokens(c->store, id, &pool, &t, &n, e);

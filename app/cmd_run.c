@@ -37,6 +37,9 @@ static bool read_prompt(struct cli *c, struct buf *out, struct err *e)
         buf_add(out, doc.text, doc.n);
     } else if (out->len && why.kind == ERR_INPUT) {
         ok = true; /* an empty standard input beside a prompt, as cron and ssh give */
+    } else if (a->cmd == CMD_TUI && why.kind == ERR_INPUT) {
+        err_set(e, ERR_USAGE,
+                "no terminal and no prompt; see 'terra help', or pipe a prompt in");
     } else {
         *e = why;
     }

@@ -5,6 +5,7 @@
 #include "engine/base/xalloc.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -303,6 +304,27 @@ bool setup_find_model(const struct user_config *c, const char *name, struct buf 
         return true; /* opening it says what is wrong */
     }
     return each_folder(c, visit_name, &s) || not_found(c, name, e);
+}
+
+struct terra_model *setup_open_model(const struct user_config *c, const char *name,
+                                     struct err *e)
+{
+    struct buf path = {0};
+    struct terra_model *m = NULL;
+    struct stat st;
+    if (setup_find_model(c, name, &path, e)) {
+        if (stat(path.data, &st) != 0)
+            err_set(e, ERR_MODEL, "%s: %s: %s",
+                    errno == ENOENT ? "no such file" : "model cannot be read", path.data,
+                    strerror(errno));
+        else if (!S_ISDIR(st.st_mode))
+            err_set(e, ERR_MODEL, "%s: a file; a model is a folder, see terra-model(5)",
+                    path.data);
+        else
+            m = terra_model_open(path.data, e);
+    }
+    buf_free(&path);
+    return m;
 }
 
 /* ---- stored with runs ------------------------------------------------------------- */

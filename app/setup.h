@@ -24,6 +24,9 @@ void setup_close(struct user_config *c);
  * sparse one goes before its dense twin. */
 bool setup_find_model(const struct user_config *c, const char *name, struct buf *out,
                       struct err *e);
+/* Finds and opens; NULL with ERR_MODEL. */
+struct terra_model *setup_open_model(const struct user_config *c, const char *name,
+                                     struct err *e);
 /* The folders searched, one per line. */
 void setup_model_folders(const struct user_config *c, struct buf *out);
 
