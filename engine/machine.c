@@ -171,3 +171,55 @@ double terra_machine_bandwidth(uint32_t threads, uint32_t rounds, struct err *e)
     free(data);
     return p ? rate[rounds / 2] : 0;
 }
+
+/* ---- multiplies ------------------------------------------------------------------- */
+
+enum { MUL_ROWS = 8, MUL_DEPTH = 256, MUL_OUTS = 2 * PANEL, MUL_REPEAT = 4096 };
+
+struct mul_job {
+    const struct kernels *k;
+    struct mat w; /* float, so that nothing but multiplies is timed */
+    float x[MUL_ROWS * MUL_DEPTH];
+    float y[SUMS][MUL_ROWS * MUL_OUTS];
+};
+
+static void mul_part(void *arg, uint32_t piece, size_t i0, size_t i1)
+{
+    struct mul_job *j = arg;
+    float *y = j->y[piece % SUMS];
+    for (size_t i = i0; i < i1; i++) {
+        if (j->k->panels)
+            j->k->panels(j->w.pack, 0, 0, MUL_OUTS / PANEL, j->x, MUL_DEPTH, MUL_ROWS, y,
+                         MUL_OUTS, NULL);
+        else
+            j->k->rows(&j->w, 0, MUL_OUTS, j->x, MUL_DEPTH, MUL_ROWS, y, MUL_OUTS);
+    }
+}
+
+double terra_machine_multiplies(uint32_t threads, uint32_t rounds, struct err *e)
+{
+    struct mul_job *j = xcalloc(1, sizeof *j);
+    struct pool *p = pool_open(threads, e);
+    struct pack pack;
+    double best = 0;
+    float *w = xcalloc(MUL_OUTS * MUL_DEPTH, sizeof *w);
+    j->k = kernels_get(NULL);
+    j->w = (struct mat){.rows = MUL_OUTS, .cols = MUL_DEPTH, .data = w};
+    void *memory = aligned_alloc(64, pack_size(&j->w, 1));
+    if (p && memory) {
+        pack_fill(&pack, &j->w, 1, memory);
+        j->w.pack = &pack;
+        const double work = (double)MUL_ROWS * MUL_DEPTH * MUL_OUTS * MUL_REPEAT;
+        for (uint32_t i = 0; i < rounds; i++) {
+            uint64_t t0 = clock_ns();
+            pool_run(p, MUL_REPEAT, 1, mul_part, j);
+            double rate = work * 1e9 / (double)(clock_ns() - t0);
+            best = rate > best ? rate : best;
+        }
+    }
+    pool_close(p);
+    free(memory);
+    free(w);
+    free(j);
+    return best;
+}

@@ -329,4 +329,19 @@ void terra_machine_info(struct terra_machine *out);
  * passes over a buffer larger than the last-level cache.  Takes about 0.2 s. */
 double terra_machine_bandwidth(uint32_t threads, uint32_t rounds, struct err *e);
 
+/* Multiplies (with their additions) per second from first-level cache, the best of `rounds`
+ * passes: what bounds products whose weights are shared by many rows. */
+double terra_machine_multiplies(uint32_t threads, uint32_t rounds, struct err *e);
+
+/* One feed-forward layer on made-up weights that do not fit a cache, `batch` rows at a time. */
+struct terra_layer_shape {
+    uint32_t d, f, unit, rank, batch;
+    enum terra_dtype dtype;
+};
+
+/* Median nanoseconds per call over `rounds`, the two forms in turns: all f units, or the
+ * controller and one unit of every `unit`. */
+bool terra_layer_time(const struct terra_layer_shape *s, uint32_t threads, uint32_t rounds,
+                      double *dense_ns, double *sparse_ns, struct err *e);
+
 #endif
