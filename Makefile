@@ -162,7 +162,7 @@ SOURCES := $(wildcard app/*.[ch] engine/*.[ch] engine/*/*.[ch] ui/*.[ch] data/*.
 format: ## reformat the C sources
 	clang-format -i $(SOURCES)
 
-lint: ## format, layers, shell, man pages, static analysis
+lint: $(B)/data/schema.sql.inc ## format, layers, shell, man pages, static analysis
 	$(Q)B=$(B) CC=$(CC) PYTHON=$(PYTHON) sh tests/lint/lint.sh $(SOURCES)
 
 cover: ## line coverage of the test suite (gcov)
