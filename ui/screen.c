@@ -11,10 +11,13 @@ static struct surface area(struct surface *s, struct rect r)
     return surface_sub(s, r);
 }
 
+/* One line, or two where even that is too narrow. */
 static void draw_too_small(struct surface *s, const struct theme *t)
 {
-    surface_printf(s, 0, 0, theme_style(t, ROLE_WARN), "need %dx%d, have %dx%d", LAYOUT_MIN_W,
-                   LAYOUT_MIN_H, s->w, s->h);
+    struct style st = theme_style(t, ROLE_WARN);
+    int x = surface_printf(s, 0, 0, st, "need %dx%d, ", LAYOUT_MIN_W, LAYOUT_MIN_H);
+    bool two = s->w < x + 10 && s->h > 1;
+    surface_printf(s, two ? 0 : x, two, st, "have %dx%d", s->w, s->h);
 }
 
 static void draw_main(struct surface *s, const struct theme *t, const struct vm *vm,
