@@ -305,10 +305,10 @@ class Sampler:
         return out, drawn
 
 
-def collate(batch: list[Example]) -> tuple[np.ndarray, np.ndarray]:
-    """Zero-padded (B, L1) and (B, L2) int64 arrays."""
-    src = np.zeros((len(batch), max(len(s) for s, _ in batch)), np.int64)
-    tgt = np.zeros((len(batch), max(len(t) for _, t in batch)), np.int64)
+def collate(batch: list[Example], least: tuple[int, int] = (0, 0)) -> tuple[np.ndarray, np.ndarray]:
+    """Zero-padded (B, L1) and (B, L2) int64 arrays, of at least the given lengths."""
+    src = np.zeros((len(batch), max(least[0], *(len(s) for s, _ in batch))), np.int64)
+    tgt = np.zeros((len(batch), max(least[1], *(len(t) for _, t in batch))), np.int64)
     for i, (s, t) in enumerate(batch):
         src[i, : len(s)] = s
         tgt[i, : len(t)] = t

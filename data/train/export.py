@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Writes a checkpoint as a model folder of terra-model(5), and reads one back.
 
-    python export.py RUN/last.pt DATA/tokenizer.json OUT --dtype int8
+python export.py RUN/last.pt DATA/tokenizer.json OUT --dtype int8
 """
 
 from __future__ import annotations

@@ -15,10 +15,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
+from typing import Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+# Per feed-forward layer, encoder first: is this pass quantised? As a tensor under torch.compile.
+Quantised = Union["list[bool]", Tensor]
 
 
 @dataclass
@@ -63,7 +67,7 @@ def _with(c: Config, **changes: int) -> Config:
 
 
 def count_parameters(c: Config) -> int:
-    with torch.device("meta"):
+    with torch.random.fork_rng(devices=[]):
         return sum(p.numel() for p in Net(c).parameters())
 
 
@@ -178,7 +182,7 @@ def attend(layer: nn.Module, x: Tensor, heads: int, mask: Tensor | None) -> Tens
     B, L, d = x.shape
     split = lambda t: t.reshape(B, L, heads, d // heads).transpose(1, 2)
     q, k, v = (split(t) for t in layer.qkv(layer.ln(x)))
-    if x.is_cuda:
+    if x.is_cuda and hasattr(F, "scaled_dot_product_attention"):
         o = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
     else:  # short rows: two products and a softmax are faster than the CPU's fused kernels
         if mask is None:
@@ -265,7 +269,14 @@ class FeedForward(nn.Module):
             self.out = Dense(c.d_ff, d, zero=True)
         self.sru = SRU(d, *c.ff_sru) if c.ff_sru[0] else None
 
-    def sparse(self, x: Tensor, quantised: bool) -> Tensor:
+    @staticmethod
+    def choose(p: Tensor) -> Tensor:
+        """The live unit of each block, with Gumbel noise of temperature 0.1."""
+        u = torch.empty_like(p).uniform_(1e-6, 1 - 1e-6)
+        return (torch.log(p) - 0.1 * torch.log(-torch.log(u))).argmax(-1, keepdim=True)
+
+    def sparse(self, x: Tensor, quantised: bool | Tensor) -> Tensor:
+        """A tensor as `quantised` keeps one graph for both passes, for torch.compile."""
         h = F.linear(x, self.w1.flatten(0, 1)).unflatten(-1, self.w1.shape[:2])
         with torch.autocast(x.device.type, enabled=False):
             c = F.linear(x.float(), self.ctl1.float())
@@ -274,11 +285,17 @@ class FeedForward(nn.Module):
         if not self.training:
             one = z.argmax(-1, keepdim=True)
             mid = torch.zeros_like(h).scatter_(-1, one, F.relu(h.gather(-1, one)))
+        elif isinstance(quantised, Tensor):
+            p = torch.softmax(z, -1)
+            with torch.no_grad():
+                one = self.choose(p)
+                hard = torch.zeros_like(p).scatter_(-1, one, 1.0)
+            q = torch.where(quantised, hard + p - p.detach(), p)
+            mid = F.relu(h * q.to(h.dtype))
         elif quantised:
             p = torch.softmax(z, -1)
             with torch.no_grad():
-                u = torch.empty_like(z).uniform_(1e-6, 1 - 1e-6)
-                one = (torch.log(p) - 0.1 * torch.log(-torch.log(u))).argmax(-1, keepdim=True)
+                one = self.choose(p)
             q = p.gather(-1, one)
             live = F.relu(h.gather(-1, one) * (1 + q - q.detach()).to(h.dtype))
             mid = torch.zeros_like(h).scatter(-1, one, live)
@@ -286,7 +303,7 @@ class FeedForward(nn.Module):
             mid = F.relu(h * torch.softmax(z, -1).to(h.dtype))
         return mid.flatten(-2) @ self.w2.flatten(0, 1).to(mid.dtype) + self.b2
 
-    def forward(self, x: Tensor, quantised: bool = False) -> Tensor:
+    def forward(self, x: Tensor, quantised: bool | Tensor = False) -> Tensor:
         z = self.ln(x)
         y = self.sparse(z, quantised) if self.block else self.out(F.relu(getattr(self, "in")(z)))
         return y + self.sru(x) if self.sru else y
@@ -377,7 +394,7 @@ class Net(nn.Module):
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         return F.embedding(tokens, self.emb) + positions[: tokens.shape[1]]
 
-    def encode(self, source: Tensor, quantised: list[bool]) -> tuple[Tensor, Tensor]:
+    def encode(self, source: Tensor, quantised: Quantised) -> tuple[Tensor, Tensor]:
         a = b = self.embed(source, self.pos_e)
         mask = (source != 0)[:, None, None, :]
         for i in range(self.c.n_encoder_layers):
@@ -388,7 +405,7 @@ class Net(nn.Module):
             a = b = self.enc.ln(self.enc.merge((a + b) / 2))
         return a, b
 
-    def decode(self, a: Tensor, b: Tensor, quantised: list[bool]) -> Tensor:
+    def decode(self, a: Tensor, b: Tensor, quantised: Quantised) -> Tensor:
         """Both streams through the decoder blocks; returns the normed average."""
         for i in range(self.c.n_decoder_layers):
             block = getattr(self.dec, str(i))
@@ -398,15 +415,18 @@ class Net(nn.Module):
             a, b = b, a + block.ff(b, quantised[self.c.n_encoder_layers + i])
         return self.ln_out((a + b) / 2)
 
-    def forward(self, source: Tensor, target: Tensor, quantised: list[bool] | None = None) -> Tensor:
+    def forward(self, source: Tensor, target: Tensor, quantised: Quantised | None = None) -> Tensor:
         """Logits (B, L2, V): row t scores target[:, t]. Sources are padded at the end with 0."""
         L1, L2 = source.shape[1], target.shape[1]
-        quantised = quantised or [True] * (self.c.n_encoder_layers + self.c.n_decoder_layers)
+        if quantised is None:
+            quantised = [True] * (self.c.n_encoder_layers + self.c.n_decoder_layers)
         v = self.embed(F.pad(target[:, :-1], (1, 0)), self.pos_d)
         n = (source != 0).sum(1, keepdim=True)
         t = torch.arange(L1 + L2, device=source.device)[None]
         place = torch.where(t < n, t, L1 + (t - n).clamp(0, L2 - 1))  # into [source, target] rows
         rows = torch.arange(len(source), device=source.device)[:, None]
-        a, b = (torch.cat([s.to(v.dtype), v], 1)[rows, place] for s in self.encode(source, quantised))
+        a, b = (
+            torch.cat([s.to(v.dtype), v], 1)[rows, place] for s in self.encode(source, quantised)
+        )
         y = self.decode(a, b, quantised)
         return self.loss(y[rows, n + t[:, :L2]])

@@ -64,7 +64,8 @@ class Optimizer:
         adam = [(n, p) for n, p in self.named if self.shape[n] is None and p.grad is not None]
         g = [p.grad for _, p in adam]
         m, v = [self.state[n] for n, _ in adam], [self.state[n + "/2"] for n, _ in adam]
-        torch._foreach_lerp_(m, g, 1 - b1)
+        torch._foreach_mul_(m, b1)
+        torch._foreach_add_(m, g, alpha=1 - b1)
         torch._foreach_mul_(v, b2)
         torch._foreach_addcmul_(v, g, g, 1 - b2)
         den = torch._foreach_sqrt(v)

@@ -16,6 +16,7 @@ import re
 import sys
 import unicodedata
 from collections import Counter
+from functools import lru_cache
 from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import Iterable
@@ -43,6 +44,7 @@ def _ranges(major: str) -> str:
     return "".join(out)
 
 
+@lru_cache(maxsize=1)
 def word_pattern() -> re.Pattern[str]:
     letter, number = _ranges("L"), _ranges("N")
     return re.compile(

@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from corpus import Packed, Sampler, Stage, collate
-from model import Config, Net, count_parameters
+from model import Config, Net, Quantised, count_parameters
 from optim import Optimizer
 from rouge import rouge_l
 from tokenizer import EOS, Tokenizer
@@ -131,20 +131,23 @@ class Trainer:
         if self.checkpoint.exists():
             self.load()
         self.forward = self.net
-        if self.device.type == "cuda" and hasattr(torch, "compile"):
-            self.forward = torch.compile(self.net)
+        self.compiled = hasattr(torch, "compile") and (self.device.type == "cuda" or a.compile)
+        if self.compiled:
+            self.forward = torch.compile(self.net, dynamic=False)
 
     # ---- checkpoints and the log
     def save(self) -> None:
         keep = ("step", "clock", "tokens", "examples")
         data = {k: getattr(self, k) for k in keep}
-        data.update(config=asdict(self.config), model=self.net.state_dict(), opt=self.opt.state_dict())
+        data.update(
+            config=asdict(self.config), model=self.net.state_dict(), opt=self.opt.state_dict()
+        )
         part = self.checkpoint.with_suffix(".part")
         torch.save(data, part)
         os.replace(part, self.checkpoint)
 
     def load(self) -> None:
-        data = torch.load(self.checkpoint, map_location=self.device)
+        data = torch.load(self.checkpoint, map_location="cpu")
         if data["config"] != asdict(self.config):
             raise SystemExit(f"{self.checkpoint}: made with another configuration")
         self.net.load_state_dict(data["model"])
@@ -171,27 +174,31 @@ class Trainer:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
-    def losses(self, source: Tensor, target: Tensor, quantised: list[bool] | None) -> Tensor:
+    def losses(self, source: Tensor, target: Tensor, quantised: Quantised | None) -> Tensor:
         """Negative log-likelihood per token, (B, L2); 0 at padding."""
+        net = self.net if quantised is None else self.forward
         with self.autocast():
-            logits = self.forward(source, target, quantised)
+            logits = net(source, target, quantised)
         nll = F.cross_entropy(logits.flatten(0, 1).float(), target.flatten(), reduction="none")
         return nll.view(target.shape) * (target != 0)
 
-    def tensors(self, batch: list) -> tuple[Tensor, Tensor]:
-        src, tgt = collate(batch)
+    def tensors(self, batch: list, shape: tuple[int, int] = (0, 0)) -> tuple[Tensor, Tensor]:
+        src, tgt = collate(batch, shape)
         return torch.from_numpy(src).to(self.device), torch.from_numpy(tgt).to(self.device)
 
     def train_step(self, progress: float) -> None:
         stage = next(s for end, s in self.recipe.stages if progress < end)
         size = max(4, self.recipe.tokens_per_step // (stage.max_source + stage.max_target) // 4 * 4)
         batch, kinds = self.sampler.batch(self.step, size, stage)
-        source, target = self.tensors(batch)
+        fixed = (stage.max_source, stage.max_target) if self.compiled else (0, 0)
+        source, target = self.tensors(batch, fixed)
         torch.manual_seed(self.a.seed * 1_000_003 + self.step)
         rng = random.Random(self.step)
         layers = self.config.n_encoder_layers + self.config.n_decoder_layers
         share = self.config.quantised_share
-        quantised = [rng.random() < share for _ in range(layers)]
+        quantised: Quantised = [rng.random() < share for _ in range(layers)]
+        if self.compiled:
+            quantised = torch.tensor(quantised, device=self.device)
         nll = self.losses(source, target, quantised)
         count = (target != 0).sum(1)
         (nll.sum() / count.sum()).backward()
@@ -225,7 +232,9 @@ class Trainer:
                 total[s][1] += b
         names = {i: t for i, t in enumerate(self.tok_names())}
         out: dict = {names[s]: round(a / b, 4) for s, (a, b) in sorted(total.items())}
-        out["valid"] = round(sum(a for a, _ in total.values()) / sum(b for _, b in total.values()), 4)
+        out["valid"] = round(
+            sum(a for a, _ in total.values()) / sum(b for _, b in total.values()), 4
+        )
         if generate:
             chosen = order[:generate]
             source, _ = self.tensors([self.valid_pair(i) for i in chosen])
@@ -268,7 +277,7 @@ class Trainer:
             f"{torch.get_num_threads()} threads, from step {self.step}",
             flush=True,
         )
-        saved = evaluated = self.clock
+        began = saved = evaluated = self.clock
         generated = -1e9
         shown = time.monotonic()
         self.net.train()
@@ -278,6 +287,9 @@ class Trainer:
                 self.progress.append(self.step, progress)  # also the last one, for followers
             if progress >= 1.0:
                 break
+            if self.clock - began >= self.a.stop_after:
+                self.save()
+                return
             start = time.monotonic()
             self.train_step(progress)
             self.step += 1
@@ -320,6 +332,8 @@ def main() -> None:
     p.add_argument("--dtype", default="bf16", choices=("bf16", "f32"))
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=0)
+    p.add_argument("--compile", action="store_true", help="torch.compile also on a CPU")
+    p.add_argument("--stop-after", type=seconds, default=1e18, help="end this command then")
     p.add_argument("--save-every", type=seconds, default=seconds("3m"))
     p.add_argument("--eval-every", type=seconds, default=seconds("5m"))
     a = p.parse_args()

@@ -50,7 +50,9 @@ def margin(z: torch.Tensor) -> float:
     return float((top[..., 0] - top[..., 1]).min())
 
 
-def run(net: Net, source: list[int], target: list[int]) -> tuple[np.ndarray, np.ndarray | None, float]:
+def run(
+    net: Net, source: list[int], target: list[int]
+) -> tuple[np.ndarray, np.ndarray | None, float]:
     """Logits of one case, the live units (layers, rows, K), and the smallest margin."""
     record = Recorder(net) if net.c.ff_block else None
     with torch.no_grad():
