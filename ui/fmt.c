@@ -31,8 +31,22 @@ struct fmt fmt_short(double v)
         snprintf(f.s, sizeof f.s, "%.3gM", v / 1e6);
     else if (a >= 9999.5)
         snprintf(f.s, sizeof f.s, "%.1fk", v / 1e3);
+    else if (a >= 0.995 || a < 0.00005)
+        snprintf(f.s, sizeof f.s, "%.*f", a >= 99.95 || a < 0.00005 ? 0 : 1, v);
+    else /* two figures that count */
+        snprintf(f.s, sizeof f.s, "%.*f", a >= 0.0995 ? 2 : a >= 0.00995 ? 3 : 4, v);
+    return f;
+}
+
+struct fmt fmt_seconds(double s)
+{
+    struct fmt f;
+    if (!isfinite(s))
+        return unknown;
+    if (s < 0.9995)
+        snprintf(f.s, sizeof f.s, "%.*f ms", s < 0.00995 ? 1 : 0, s * 1e3);
     else
-        snprintf(f.s, sizeof f.s, "%.*f", a >= 99.95 ? 0 : a >= 0.995 ? 1 : a > 0 ? 2 : 0, v);
+        snprintf(f.s, sizeof f.s, "%.*f s", s < 9.995 ? 2 : s < 99.95 ? 1 : 0, s);
     return f;
 }
 

@@ -15,7 +15,8 @@ struct fmt {
 };
 
 struct fmt fmt_count(uint64_t n);     /* 2,148 */
-struct fmt fmt_short(double v);       /* three figures: 0.04 3.1 38.1 109 2.1k */
+struct fmt fmt_short(double v);       /* few figures: 0.042 0.42 4.2 42.0 420 42.0k */
+struct fmt fmt_seconds(double s);     /* 8.2 ms, 420 ms, 1.82 s */
 struct fmt fmt_share(double share);   /* .41 */
 struct fmt fmt_percent(double share); /* 41% */
 struct fmt fmt_bytes(double n);       /* 1.19 GB */

@@ -72,6 +72,10 @@ static void side_by_side(struct layout *l, struct rect body, int map_rows)
 
     int agree = right.h >= 24 ? 3 : 0;
     int zoom = right.h >= 18 ? 3 + right.h / 16 : 0;
+    /* few layers: up to three rows for each */
+    int tall = map_rows > 1 ? at_most(3, right.h * 2 / 3 / (map_rows - 1)) : 1;
+    if (tall > 1)
+        map_rows = 1 + (map_rows - 1) * tall;
     l->map = top(&right, at_most(map_rows, right.h - agree - zoom));
     l->agree = bottom(&right, agree);
     l->zoom = right;

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define CELL_MAX    6  /* columns a single block may take */
+#define TALL_MAX    3  /* rows a single layer may take */
 #define COLUMN_SIDE 10 /* summary of one layer, beside the rows */
 
 enum summary { SUMMARY_NONE, SUMMARY_ROW, SUMMARY_SHORT, SUMMARY_SIDE };
@@ -27,6 +28,7 @@ struct grid {
     int cell;          /* columns per block when bin is 1 */
     bool halves;       /* two rows of the grid in one of cells */
     uint32_t first, n; /* rows of the grid that are visible */
+    int tall;          /* rows of cells that one row of the grid takes */
     enum summary summary;
     int summary_w;
 };
@@ -51,9 +53,12 @@ static void fit_rows(struct grid *g, const struct theme *t, uint32_t rows, int h
     uint32_t page = g->halves ? 2 * h : h;
     g->first = page ? at / page * page : 0;
     g->n = rows - g->first < page ? rows - g->first : page;
+    g->tall = 1;
     if (rows <= page) {
         g->first = 0;
         g->n = rows;
+        if (!g->halves && rows > 0 && rows * 2 <= h)
+            g->tall = h / rows < TALL_MAX ? (int)(h / rows) : TALL_MAX;
     }
 }
 
@@ -66,7 +71,8 @@ static struct grid layer_grid(const struct theme *t, const struct vm_map *vm, in
     if (vm->stat && !g.halves && room >= (int)vm->blocks + 28)
         g.summary = SUMMARY_ROW;
     else if (vm->stat && h >= 5 && room >= 50 &&
-             (g.halves || room < (int)vm->blocks + 6 || g.n < (uint32_t)h - 1))
+             (g.halves || room < (int)vm->blocks + 6 ||
+              g.n * (uint32_t)g.tall < (uint32_t)h - 1))
         g.summary = SUMMARY_SIDE;
     else if (vm->stat && !g.halves && room >= 30)
         g.summary = SUMMARY_SHORT;
@@ -166,7 +172,7 @@ static void draw_layers(struct surface *s, const struct theme *t, const struct v
 {
     uint32_t step = g->halves ? 2 : 1;
     for (uint32_t l = g->first; l < g->first + g->n; l += step) {
-        int y = (int)((l - g->first) / step);
+        int y = (int)((l - g->first) / step) * g->tall;
         draw_label(s, t, vm, g, l, y);
         for (int c = 0; c < g->cols; c++) {
             uint32_t b = (uint32_t)(c / g->cell) * g->bin;
@@ -174,8 +180,8 @@ static void draw_layers(struct surface *s, const struct theme *t, const struct v
             struct theme_heat h = g->halves
                                       ? theme_heat2(t, upper, level_at(vm, l + 1, b, g->bin))
                                       : theme_heat(t, upper);
-            if (!is_gap(t, g, c))
-                surface_rune(s, g->label + c, y, h.rune, h.style);
+            for (int k = 0; k < g->tall && !is_gap(t, g, c); k++)
+                surface_rune(s, g->label + c, y + k, h.rune, h.style);
         }
         if (g->summary == SUMMARY_ROW || g->summary == SUMMARY_SHORT)
             draw_row_stat(s, t, vm, g, l, y);
@@ -188,7 +194,7 @@ static void draw_layers(struct surface *s, const struct theme *t, const struct v
     if (vm->cursor && vm->layer >= g->first && vm->layer < g->first + g->n) {
         int x = g->label + (int)(vm->block / g->bin) * g->cell + (g->cell - 1) / 2;
         uint32_t b = vm->block / g->bin * g->bin;
-        draw_mark(s, t, x, (int)((vm->layer - g->first) / step),
+        draw_mark(s, t, x, (int)((vm->layer - g->first) / step) * g->tall + (g->tall - 1) / 2,
                   level_at(vm, vm->layer, b, g->bin));
     }
 }
@@ -527,7 +533,7 @@ bool pane_map_at(int w, int h, const struct theme *t, const struct vm_map *vm, i
     if (vm->zoom != VM_ZOOM_ALL || y < legend || vm->blocks == 0)
         return false;
     struct grid g = layer_grid(t, vm, w, h - legend);
-    uint32_t row = (uint32_t)(y - legend) * (g.halves ? 2 : 1);
+    uint32_t row = (uint32_t)((y - legend) / g.tall) * (g.halves ? 2 : 1);
     if (x < g.label || x >= g.label + g.cols || row >= g.n)
         return false;
     *layer = g.first + row;

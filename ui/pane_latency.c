@@ -10,6 +10,7 @@
 
 #define SPARK_MIN 8
 #define SPARK_MAX 60
+#define AXIS      6 /* columns of the chart's scale */
 
 static double ms_of(const struct vm_timing *tm)
 {
@@ -45,11 +46,9 @@ static int list_parts(char *text, size_t size, const struct vm_latency *vm, doub
         sum += vm->part_ms[i];
     for (uint32_t i = 0; i < vm->parts && n < (int)size - 24; i++)
         if (vm->part[i] && vm->part_ms[i] > 0 && vm->part_ms[i] >= share * sum)
-            n += snprintf(text + n, size - (size_t)n, " %s %.*f", vm->part[i],
-                          vm->part_ms[i] >= 9.95    ? 0
-                          : vm->part_ms[i] >= 0.995 ? 1
-                                                    : 2,
-                          vm->part_ms[i]);
+            n += snprintf(text + n, size - (size_t)n, " %s %s", vm->part[i],
+                          vm->part_ms[i] >= 9.95 ? fmt_count((uint64_t)(vm->part_ms[i] + 0.5)).s
+                                                 : fmt_short(vm->part_ms[i]).s);
     return n;
 }
 
@@ -126,16 +125,16 @@ static void draw_stacks(struct surface *s, const struct theme *t, const struct v
     struct style dim = theme_style(t, ROLE_DIM);
     for (int y = 0; y < s->h; y++) {
         double v = top * (s->h - y) / s->h;
-        surface_printf(s, 0, y, dim, "%4s|", fmt_short(v).s);
-        for (size_t i = 0; i < shown && (int)i < s->w - 5; i++) {
+        surface_printf(s, 0, y, dim, "%5.3g|", v);
+        for (size_t i = 0; i < shown && (int)i < s->w - AXIS; i++) {
             const struct vm_timing *tm = &vm->token[from + i];
             double at = top * (s->h - y - 0.5) / s->h;
             int part = part_at(vm, tm, at);
             if (part >= 0) {
                 struct theme_heat h = theme_part(t, part);
-                surface_rune(s, 5 + (int)i, y, h.rune, h.style);
+                surface_rune(s, AXIS + (int)i, y, h.rune, h.style);
             } else if (from + i == vm->mark && part_at(vm, tm, at - top / s->h) >= 0) {
-                surface_rune(s, 5 + (int)i, y, 'v', theme_style(t, ROLE_FOCUS));
+                surface_rune(s, AXIS + (int)i, y, 'v', theme_style(t, ROLE_FOCUS));
             }
         }
     }
@@ -167,11 +166,15 @@ static void draw_numbers(struct surface *s, const struct theme *t, const struct 
 {
     struct style text = theme_style(t, ROLE_TEXT);
     int y = 0;
-    surface_printf(s, 0, y++, text, "%s now  p50 %s  p90 %s  p99 %s", fmt_short(vm->ms).s,
-                   fmt_short(vm->p50).s, fmt_short(vm->p90).s, fmt_short(vm->p99).s);
+    struct fit f = {.n = 0};
+    fit_add(&f, 0, text, "%s now", fmt_short(vm->ms).s);
+    fit_add(&f, 1, text, "p50 %s", fmt_short(vm->p50).s);
+    fit_add(&f, 3, text, "p90 %s", fmt_short(vm->p90).s);
+    fit_add(&f, 2, text, "p99 %s", fmt_short(vm->p99).s);
+    fit_draw(&f, s, t, 0, y++, s->w, "  ", text);
     int x = surface_printf(s, 0, y, text, "decode %s tok/s", fmt_short(vm->decode_tok_s).s);
     if (isfinite(vm->ttft_s))
-        surface_printf(s, x, y, text, "  TTFT %s s", fmt_short(vm->ttft_s).s);
+        surface_printf(s, x, y, text, "  TTFT %s", fmt_seconds(vm->ttft_s).s);
     y++;
     if (isfinite(vm->prefill_tok_s) && vm->prefill_tok_s > 0 && s->h >= 6)
         surface_printf(s, 0, y++, text, "prefill %s tok/s", fmt_short(vm->prefill_tok_s).s);
@@ -191,7 +194,7 @@ void pane_latency(struct surface *s, const struct theme *t, const struct vm_late
     int numbers = s->w >= 70 ? 40 : 0;
     int chart = s->w - numbers - (numbers ? 1 : 0);
     char title[64];
-    int room = chart - 5;
+    int room = chart - AXIS;
     size_t shown = room < 0 ? 0 : vm->n < (size_t)room ? vm->n : (size_t)room;
     snprintf(title, sizeof title, "latency: ms per token, stacked, last %zu", shown);
     pane_rule(s, t, 0, title, NULL, focus);
