@@ -255,31 +255,78 @@ static size_t lcs_length(const struct words *ref, const struct words *can, uint3
     return n;
 }
 
+/* Rows for walking back.  All of them would be a bit for every pair of words, gigabytes for
+ * two long texts without line ends: every stride-th row is kept, and the rows between two
+ * kept ones are computed once more when the walk comes to them. */
+struct rows {
+    const struct words *ref;
+    const struct matches *m;
+    size_t width, stride; /* words of 64 columns; rows of a block */
+    uint64_t *kept;       /* rows 0, stride, 2 stride ... */
+    uint64_t *block;      /* rows first .. first + stride */
+    uint64_t *scratch;
+    size_t first;
+};
+
+static void load_block(struct rows *t, size_t first)
+{
+    size_t bytes = t->width * sizeof *t->block;
+    t->first = first;
+    memcpy(t->block, t->kept + first / t->stride * t->width, bytes);
+    for (size_t k = 1; k <= t->stride && first + k <= t->ref->n; k++) {
+        uint64_t *row = t->block + k * t->width;
+        memcpy(row, row - t->width, bytes);
+        next_row(t->m, t->ref->id[first + k - 1], row, t->scratch, t->width);
+    }
+}
+
+static struct rows rows_open(const struct words *ref, const struct words *can,
+                             const struct matches *m)
+{
+    struct rows t = {.ref = ref, .m = m, .width = can->n / 64 + 1, .stride = 1};
+    while (t.stride * t.stride < ref->n)
+        t.stride++;
+    t.kept = xcalloc((ref->n / t.stride + 1) * t.width, sizeof *t.kept);
+    t.block = xcalloc((t.stride + 1) * t.width, sizeof *t.block);
+    t.scratch = xcalloc(t.width, sizeof *t.scratch);
+    memset(t.kept, 0xFF, t.width * sizeof *t.kept);
+    for (size_t first = 0; first < ref->n; first += t.stride) {
+        load_block(&t, first);
+        if (first + t.stride <= ref->n)
+            memcpy(t.kept + (first / t.stride + 1) * t.width, t.block + t.stride * t.width,
+                   t.width * sizeof *t.kept);
+    }
+    return t;
+}
+
+static void rows_free(struct rows *t)
+{
+    free(t->kept);
+    free(t->block);
+    free(t->scratch);
+}
+
 /* Marks the reference words of one longest common subsequence.  Which one matters for
  * the union: from the end, a match is taken, else the step goes to the candidate's word
  * before only if that keeps a longer subsequence than the reference's word before. */
 static void mark_lcs(const struct words *ref, const struct words *can, const struct matches *m,
                      bool *marked)
 {
-    size_t w = can->n / 64 + 1, row_bytes = w * sizeof(uint64_t);
-    uint64_t *rows = xcalloc(ref->n + 1, row_bytes), *scratch = xmalloc(row_bytes);
-    memset(rows, 0xFF, row_bytes);
-    for (size_t i = 1; i <= ref->n; i++) {
-        memcpy(rows + i * w, rows + (i - 1) * w, row_bytes);
-        next_row(m, ref->id[i - 1], rows + i * w, scratch, w);
-    }
+    struct rows t = rows_open(ref, can, m);
     for (size_t i = ref->n, j = can->n; i > 0 && j > 0;) {
+        if (i - 1 < t.first)
+            load_block(&t, (i - 1) / t.stride * t.stride);
+        const uint64_t *row = t.block + (i - t.first) * t.width;
         if (ref->id[i - 1] == can->id[j - 1]) {
             marked[--i] = true;
             j--;
-        } else if (length_at(rows + i * w, j - 1) > length_at(rows + (i - 1) * w, j)) {
+        } else if (length_at(row, j - 1) > length_at(row - t.width, j)) {
             j--;
         } else {
             i--;
         }
     }
-    free(rows);
-    free(scratch);
+    rows_free(&t);
 }
 
 /* ---- Lsum ----------------------------------------------------------------------- */

@@ -6,8 +6,9 @@
  * Owns:    nothing that outlives a call.
  * Errors:  none; an empty text scores 0.
  * Threads: reentrant.
- * Cost:    time is the product of both lengths (64 places a step for L), memory one
- *          bit row of the shorter text for L, two sentences' table for Lsum.
+ * Cost:    time is the product of both lengths (64 pairs of words a step); memory one bit
+ *          row for L, and about twice the square root of the reference's words of them
+ *          for Lsum.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef TERRA_DATA_ROUGE_H

@@ -354,6 +354,16 @@ static const char *nearest_key(const char *name)
     return best;
 }
 
+static const char *join(struct user_config *c, const char *dir, const char *name)
+{
+    struct buf b = {0};
+    if (*dir)
+        buf_printf(&b, "%s/%s", dir, name);
+    const char *s = pool_str(&c->pool, buf_str(&b));
+    buf_free(&b);
+    return s;
+}
+
 /* ---- the two files -------------------------------------------------------------- */
 
 static const char *json_as_text(const cJSON *v, char *space, size_t n)
@@ -404,6 +414,8 @@ static void set_from_file(struct user_config *c, const cJSON *v, const char *nam
     }
     struct err e;
     snprintf(from, sizeof from, "%s:%u", name, line);
+    if (config_info[k].type == CONFIG_PATH && strncmp(text, "~/", 2) == 0 && *c->home)
+        text = join(c, c->home, text + 2); /* no shell has seen it */
     if (!user_config_set(c, k, text, CONFIG_FILE, from, &e))
         user_config_problem(c, "%s:%u: %s", name, line, e.msg);
 }
@@ -499,16 +511,6 @@ bool user_config_load(struct user_config *c, const char *file, struct err *e)
 
 /* ---- places --------------------------------------------------------------------- */
 
-static const char *join(struct user_config *c, const char *dir, const char *name)
-{
-    struct buf b = {0};
-    if (*dir)
-        buf_printf(&b, "%s/%s", dir, name);
-    const char *s = pool_str(&c->pool, buf_str(&b));
-    buf_free(&b);
-    return s;
-}
-
 /* $VARIABLE/terra, or $HOME/fallback/terra.  The base directory specification says that
  * a relative value is to be ignored. */
 static const char *base_dir(struct user_config *c, char *(*get)(const char *),
@@ -542,7 +544,8 @@ void user_config_init(struct user_config *c, char *(*get)(const char *))
 {
     *c = (struct user_config){0};
     find_paths(c, get);
-    const char *named = get("TERRA_CONFIG");
+    const char *named = get("TERRA_CONFIG"), *home = get("HOME");
+    c->home = pool_str(&c->pool, home && *home == '/' ? home : "");
     c->named_file = named && *named ? pool_str(&c->pool, named) : NULL;
     for (int k = 0; k < CONFIG_KEYS; k++) {
         const struct config_info *info = &config_info[k];

@@ -99,6 +99,7 @@ struct user_config {
     const char **problem; /* lines for a banner and for doctor */
     size_t n_problems;
     const char *named_file; /* $TERRA_CONFIG, or NULL */
+    const char *home;       /* $HOME, or "": what "~/" in a file's path means */
     struct pool pool;
 };
 

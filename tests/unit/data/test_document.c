@@ -193,7 +193,8 @@ static void pdf_goes_through_the_converter(void **state)
     struct document_opts o = {.convert_pdf = true};
     char *old = strdup(getenv("PATH"));
     write_file("-a b;c.pdf", path, "%PDF-1.4 ...", 12);
-    assert_int_equal(mkdir(strcat(strcpy(program, scratch_dir()), "/bin"), 0700), 0);
+    snprintf(program, sizeof program, "%s/bin", scratch_dir());
+    assert_int_equal(mkdir(program, 0700), 0);
     setenv("PATH", program, 1);
     assert_false(document_read(path, &o, &d, &e));
     assert_non_null(strstr(e.msg, "pdftotext (poppler-utils) is not installed"));

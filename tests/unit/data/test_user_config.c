@@ -112,6 +112,9 @@ static void precedence(void **state)
     assert_string_equal(config_text(&c, CONFIG_MODEL), "/env/model");
     assert_true(config_real(&c, CONFIG_TEMP) == 0.5);
     assert_string_equal(c.value[CONFIG_TEMP].from, "config.json:3");
+    parse(&c, "{\"db\": \"~/d/h.db\", \"style\": \"~/x\"}");
+    assert_string_equal(config_text(&c, CONFIG_DB), "/home/u/d/h.db");
+    assert_string_equal(config_text(&c, CONFIG_STYLE), "~/x"); /* not a path */
     must(user_config_set(&c, CONFIG_THREADS, "4", CONFIG_FLAG, "--threads", &e));
     assert_int_equal(config_int(&c, CONFIG_THREADS), 4);
     must(user_config_set(&c, CONFIG_THREADS, "5", CONFIG_ENV, "late", &e)); /* too weak */
