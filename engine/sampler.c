@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/sampler.h"
 
+#include "engine/kernels/kernels.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -36,14 +38,6 @@ static void find_top(const float *logits, uint32_t n, struct terra_token *out)
         out->top[at].id = (int32_t)i;
         out->top[at].logprob = logits[i];
     }
-}
-
-static float log_sum_exp(const float *logits, uint32_t n, float max)
-{
-    double sum = 0;
-    for (uint32_t i = 0; i < n; i++)
-        sum += expf(logits[i] - max);
-    return max + (float)log(sum);
 }
 
 /* ---- penalties and bans ------------------------------------------------------------ */
@@ -119,20 +113,20 @@ static void sift_down(struct sampler_candidate *heap, uint32_t n, uint32_t i)
     heap[i] = moving;
 }
 
-/* A draw from all candidates: no order needed. */
-static int32_t draw_any(const struct sampler *s, float t, float max, double u)
+/* A draw from all candidates: no order needed.  `work` becomes their probabilities. */
+static int32_t draw_any(struct sampler *s, float t, float max, double u)
 {
-    double sum = 0, at = 0;
-    for (uint32_t i = 0; i < s->n; i++)
-        sum += exp(((double)s->work[i] - max) / t);
+    double at = 0;
     int32_t last = 0;
+    for (uint32_t i = 0; i < s->n; i++)
+        s->work[i] = (s->work[i] - max) / t;
+    kernels_get(NULL)->softmax(s->work, s->n);
     for (uint32_t i = 0; i < s->n; i++) {
-        double weight = exp(((double)s->work[i] - max) / t);
-        if (weight == 0)
+        if (s->work[i] == 0)
             continue;
         last = (int32_t)i;
-        at += weight;
-        if (at > u * sum)
+        at += s->work[i];
+        if (at > u)
             break;
     }
     return last;
@@ -192,7 +186,8 @@ bool sampler_pick(struct sampler *s, const struct terra_sampling *p, const float
         return err_set(e, ERR_NUMERIC, "the logit of id %zu is %s", bad,
                        isnan(logits[bad]) ? "NaN" : "infinite");
     find_top(logits, s->n, out);
-    float lse = log_sum_exp(logits, s->n, out->top[0].logprob);
+    float max = out->top[0].logprob;
+    float lse = max + logf(kernels_get(NULL)->sum_exp(logits, s->n, max));
     for (uint32_t i = 0; i < out->n_top; i++)
         out->top[i].logprob -= lse;
 

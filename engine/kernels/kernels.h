@@ -78,6 +78,9 @@ struct kernels {
 
     /* s[i] = exp(s[i]) / sum of exp(s[j]), in place; n > 0. */
     void (*softmax)(float *s, size_t n);
+
+    /* Sum of exp(x[i] - max), where max is their maximum. */
+    float (*sum_exp)(const float *x, size_t n, float max);
 };
 
 /* The best set this CPU runs, or the one named ("scalar", "avx2", "avx512", "neon"); NULL if it

@@ -127,6 +127,14 @@ static void softmax(float *s, size_t n)
         s[i] /= sum;
 }
 
+static float sum_exp(const float *x, size_t n, float max)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += expf(x[i] - max);
+    return (float)sum;
+}
+
 const struct kernels kernels_scalar = {
     .name = "scalar",
     .rows = rows,
@@ -135,4 +143,5 @@ const struct kernels kernels_scalar = {
     .expand = expand,
     .norm = norm,
     .softmax = softmax,
+    .sum_exp = sum_exp,
 };

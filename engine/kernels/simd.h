@@ -485,6 +485,18 @@ static void softmax(float *s, size_t n)
         v_store_n(s + i, v_mul(v_load_n(s + i, n - i), k), n - i);
 }
 
+static float sum_exp(const float *x, size_t n, float max)
+{
+    V m = v_set(max), total = v_zero();
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        total = v_add(total, v_exp(v_sub(v_load(x + i), m)));
+    float sum = v_sum(total);
+    for (; i < n; i++)
+        sum += expf(x[i] - max);
+    return sum;
+}
+
 const struct kernels SIMD_SET = {
     .name = SIMD_NAME,
     .rows = rows,
@@ -494,4 +506,5 @@ const struct kernels SIMD_SET = {
     .expand = expand,
     .norm = norm,
     .softmax = softmax,
+    .sum_exp = sum_exp,
 };
