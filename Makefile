@@ -22,7 +22,7 @@ PKGS    := ncursesw readline sqlite3 libcjson
 
 DEBS := gcc make pkg-config libncurses-dev libreadline-dev libsqlite3-dev libopenblas-dev \
         libcjson-dev libcmocka-dev python3 python3-numpy tmux zstd strace clang \
-        libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck mandoc
+        libclang-rt-14-dev locales clang-format clang-tidy cppcheck shellcheck mandoc
 
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CPPFLAGS_ALL := -I. -I$(B) -D_XOPEN_SOURCE=700 -D_XOPEN_SOURCE_EXTENDED -D_DEFAULT_SOURCE \
@@ -71,13 +71,14 @@ FORCE:
 # Kernel sets carry their own instruction-set flags; a file name says which.
 ISA_avx2   := -mavx2 -mfma
 ISA_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
+ISA_vnni   := $(ISA_avx512) -mavx512vnni
 X86        := $(findstring x86_64,$(shell $(CC) -dumpmachine))
-isa = $(if $(X86),$(if $(findstring avx512,$(1)),$(ISA_avx512),$(if $(findstring avx2,$(1)),$(ISA_avx2))))
+isa = $(if $(X86),$(ISA_$(notdir $(1))))
 
 $(B)/%.o: %.c $(B)/flags
 	$(Q)mkdir -p $(@D)
 	@$(if $(V),,echo "  CC    $<")
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(call isa,$(notdir $*)) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(call isa,$*) -MMD -MP -c $< -o $@
 
 # SQL as string literals, so that the schema is read and highlighted as SQL.
 $(B)/%.sql.inc: %.sql

@@ -435,6 +435,7 @@ bool args_parse(int argc, char **argv, struct args *out, struct err *e)
     if (!find_operand(argc, argv, &at, e))
         return false;
     bool named = at && !looks_like_file(argv[at]);
+    out->named = named;
     if (named && !args_cmd_find(argv[at], &out->cmd, e))
         return false;
     out->pos = xcalloc((size_t)argc + 1, sizeof *out->pos);

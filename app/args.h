@@ -43,6 +43,7 @@ struct args {
     enum cmd cmd;
     const char **pos; /* positional arguments, and everything after "--" */
     int n_pos;
+    bool named;         /* cmd was given by name */
     bool help, version; /* -h, --version: shown instead of running */
 
     /* any command */

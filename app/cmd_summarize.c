@@ -260,6 +260,8 @@ static void report(struct job *j, bool ok)
         .extra = buf_str(&extra),
     };
     headless_end(&c->out, &end);
+    if (!ok && r->stop == GENERATE_ERROR)
+        goto out; /* the error's own line is enough */
     if (p->as_is)
         cli_note(c, "%" PRIu64 " tokens: too short to summarize, given back as it is",
                  p->tok_total);
@@ -279,6 +281,7 @@ static void report(struct job *j, bool ok)
         cli_note(c, "ROUGE against %s (%s)", j->ref->name, ROUGE_RULES);
         headless_text(&c->out, buf_str(&lines), lines.len);
     }
+out:
     buf_free(&rouge);
     buf_free(&lines);
     buf_free(&extra);

@@ -115,7 +115,7 @@ int main(int argc, char **argv)
         status = cli_fail(&a, &e);
     else if (a.help) {
         const char *name[] = {args_cmd_name(a.cmd)};
-        struct args help = {.pos = name, .n_pos = a.cmd != CMD_TUI};
+        struct args help = {.pos = name, .n_pos = a.named};
         status = cmd_help(&help);
     } else
         status = a.version ? cmd_version(&a) : dispatch(&a);

@@ -178,7 +178,8 @@ bool reply_run(struct cli *c, struct reply *r, struct err *e)
                                .session = recorder_session(c->recorder),
                                .run = recorder_run_id(c->recorder)};
     headless_end(&c->out, &end);
-    reply_stats(c, g, r->ids->n, &r->sampling, true);
+    if (g->stop != GENERATE_ERROR)
+        reply_stats(c, g, r->ids->n, &r->sampling, true);
     if (!ok && e)
         *e = why;
     return ok;

@@ -59,7 +59,10 @@ static bool set_flags(struct user_config *c, const struct args *a, struct err *e
 bool setup_open(struct user_config *c, const struct args *a, struct err *e)
 {
     user_config_init(c, getenv);
-    if (user_config_load(c, a->config, e) && set_flags(c, a, e))
+    bool loaded = user_config_load(c, a->config, e);
+    if (!loaded)
+        err_prefix(e, "configuration");
+    if (loaded && set_flags(c, a, e))
         return true;
     user_config_free(c);
     return false;

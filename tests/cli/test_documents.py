@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Documents of every kind: what is refused, what is repaired, and that nothing is cut silently."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import unittest
+
+from common import TEXT, Case
+
+
+class Documents(Case):
+    def refused(self, data: bytes | str, *options: str) -> str:
+        return self.fails(4, "summarize", "--no-log", *options, self.write("doc", data))
+
+    def end(self, *args: str, stdin: bytes | None = None) -> dict:
+        return self.works("summarize", "--json", *args, stdin=stdin).of("end")[0]
+
+    def test_missing(self) -> None:
+        self.assertIn("no such file", self.fails(4, "summarize", "/no/such/file"))
+
+    def test_folder(self) -> None:
+        self.assertIn("directory", self.fails(4, "summarize", str(self.tmp)))
+
+    def test_empty_and_white(self) -> None:
+        self.assertIn("empty", self.refused(""))
+        self.assertIn("white space", self.refused(" \n\t\n"))
+
+    def test_binary_names_the_converter(self) -> None:
+        kinds = [
+            (b"%PDF-1.7\n%\xe2\xe3", "pdftotext"),
+            (b"\x1f\x8b\x08\x00" + bytes(range(64)), "gzip|zcat"),
+            (b"PK\x03\x04" + bytes(60), "ZIP|zip|DOCX|docx|pandoc"),
+            (b"\x7fELF\x02\x01\x01" + bytes(60), "ELF|not text"),
+            (b"\x89PNG\r\n\x1a\n" + bytes(60), "PNG|image|not text"),
+        ]
+        for data, words in kinds:
+            self.assertRegex(self.refused(data), words)
+
+    def test_too_large(self) -> None:
+        self.assertIn("2000", self.refused("word " * 1000, "--max-document", "2000"))
+        self.end("--max-document", "10k", self.write("doc", TEXT))
+
+    def test_latin_1_is_refused_with_the_command(self) -> None:
+        self.assertIn("iconv", self.refused("ÄÖÜäöüß é è à".encode("latin-1") * 20))
+
+    def test_few_bad_bytes_are_counted(self) -> None:
+        path = self.write("doc", TEXT.encode() + b"caf\xe9 and more words here to read.\n")
+        done = self.works("summarize", path)
+        self.assertIn("1 malformed byte", done.err)
+
+    def test_bom_crlf_nul(self) -> None:
+        path = self.write("doc", b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode() * 2)
+        plain = self.write("plain", TEXT * 2)
+        self.assertEqual(self.works("summarize", path).out, self.works("summarize", plain).out)
+        done = self.works("summarize", self.write("nul", TEXT.encode() * 2 + b"a\0b\n"))
+        self.assertIn("1 malformed byte", done.err)
+
+    def test_stdin(self) -> None:
+        path = self.write("doc", TEXT)
+        data = TEXT.encode()
+        self.assertEqual(
+            self.works("summarize", "-", stdin=data).out, self.works("summarize", path).out
+        )
+
+    def test_over_context_is_chunked_and_covered(self) -> None:
+        end = self.end(self.write("doc", TEXT * 3))
+        self.assertEqual(end["method"], "map-reduce")
+        self.assertGreater(end["chunks"], 1)
+        self.assertEqual(end["coverage"]["read"], end["coverage"]["total"])
+
+    def test_single_refuses(self) -> None:
+        line = self.refused(TEXT * 3, "--method", "single")
+        self.assertRegex(line, r"\d+ tokens .* reads \d+")
+
+    def test_truncation_only_when_allowed_and_said(self) -> None:
+        path = self.write("doc", TEXT * 3)
+        end = self.end("--allow-truncate", path)
+        self.assertLess(end["coverage"]["read"], end["coverage"]["total"])
+        done = self.works("summarize", "--allow-truncate", path)
+        self.assertRegex(done.err, r"read \d+ of \d+ tokens \(the rest was left out")
+
+    def test_refine(self) -> None:
+        end = self.end("--method", "refine", "-n", "8", self.write("doc", TEXT * 2))
+        self.assertEqual(end["method"], "refine")
+        self.assertEqual(end["steps"], end["chunks"])
+
+    def test_every_step_is_shown(self) -> None:
+        done = self.works("summarize", "--json", self.write("doc", TEXT * 3))
+        chunks = done.of("chunk")
+        self.assertEqual([c["step"] for c in chunks], list(range(len(chunks))))
+        self.assertEqual(chunks[-1]["text"].strip(), done.of("end")[0]["text"].strip())
+        self.assertIn("map", {c["kind"] for c in chunks})
+        self.assertIn("reduce", {c["kind"] for c in chunks})
+
+    def test_dry_run(self) -> None:
+        path = self.write("doc", TEXT * 3)
+        done = self.works("summarize", "--dry-run", "--json", "--overlap", "4", path)
+        plan = done.of("plan")[0]
+        data = (TEXT * 3).encode()
+        self.assertEqual(plan["chunks"][0]["start"], 0)
+        for a, b in zip(plan["chunks"], plan["chunks"][1:]):
+            self.assertFalse(data[a["end"] : b["start"]].strip())  # no word between chunks
+        self.assertFalse(data[plan["chunks"][-1]["end"] :].strip())
+        self.assertFalse(self.db.exists())
+
+    def test_chunk_sizes(self) -> None:
+        path = self.write("doc", TEXT * 3)
+        plan = self.works("summarize", "--dry-run", "--json", "--chunk", "20", path).of("plan")[0]
+        self.assertTrue(all(c["tokens"] <= 20 for c in plan["chunks"]))
+        self.assertIn("--chunk", self.fails(2, "summarize", "--chunk", "5000", path))
+        overlap = ("--chunk", "10", "--overlap", "10")
+        self.assertIn("--overlap", self.fails(2, "summarize", *overlap, path))
+
+    def test_length(self) -> None:
+        path = self.write("doc", "The cat sat on the mat. A dog came.\n")
+        end = self.end("--length", "5t", path)
+        self.assertLessEqual(end["stats"]["tokens_out"], 7)
+        self.assertEqual(end["goal"], 5)
+        for bad in ("5", "w", "0s", "-3w", "5x", "101%", "5ww"):
+            self.assertIn("--length", self.fails(2, "summarize", f"--length={bad}", path))
+
+    def test_short_text_is_given_back(self) -> None:
+        done = self.works("summarize", self.write("doc", "Hi.\n"))
+        self.assertEqual(done.out, "Hi.\n")
+        self.assertIn("too short", done.err)
+
+    def test_styles(self) -> None:
+        path = self.write("doc", TEXT)
+        self.assertNotEqual(
+            self.works("summarize", "--style", "title", path).out,
+            self.works("summarize", "--style", "tldr", path).out,
+        )
+        self.assertIn("title", self.fails(2, "summarize", "--style", "limerick", path))
+
+    def test_rouge_reference(self) -> None:
+        ref = self.write("ref", "The cat sat on the mat.\n")
+        done = self.works("summarize", "--ref", ref, self.write("doc", TEXT))
+        self.assertIn("rougeLsum", done.out)
+        self.assertIn("no stemming", done.err)
+        end = self.end("--ref", ref, self.write("doc", TEXT))
+        self.assertEqual(set(end["rouge"]), {"rouge1", "rouge2", "rougeL", "rougeLsum"})
+
+    def test_interrupt_while_reading_a_fifo(self) -> None:
+        fifo = self.tmp / "fifo"
+        os.mkfifo(fifo)
+        writer = os.open(fifo, os.O_RDWR)
+        os.write(writer, b"some text, then nothing more ")
+        process = self.start("summarize", fifo)
+        time.sleep(0.5)
+        self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+        os.close(writer)
+        self.assertEqual(process.returncode, -signal.SIGINT)
+
+    def test_same_words_in_same_order_give_same_bytes(self) -> None:
+        path = self.write("doc", TEXT)
+        runs = {self.works("summarize", path).raw for _ in range(3)}
+        self.assertEqual(len(runs), 1)
+        hot = ("--temp", "1.5", "--seed", "7")
+        self.assertEqual(
+            self.works("summarize", *hot, path).raw, self.works("summarize", *hot, path).raw
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Flags, help, completion, configuration, and the small commands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import unittest
+from pathlib import Path
+
+from common import DENSE, SPARSE, TERRA, TEXT, Case
+
+COMMANDS = (
+    "tui summarize run chat compare logs replay trace stats inspect parity eval rouge bench "
+    "doctor completion help version"
+).split()
+
+
+class Options(Case):
+    def test_unknown_flag_names_the_nearest(self) -> None:
+        self.assertIn("--length", self.fails(2, "summarize", "--lenght", "5s", "x"))
+        self.assertIn("--threads", self.fails(2, "run", "--thread", "4", "x"))
+        self.assertIn("unknown option --zzzzzz", self.fails(2, "run", "--zzzzzz", "x"))
+        self.assertIn("-Z", self.fails(2, "run", "-Z", "x"))
+
+    def test_flag_of_another_command(self) -> None:
+        self.assertIn("terra summarize", self.fails(2, "run", "--dry-run", "x"))
+
+    def test_unknown_command_names_the_nearest(self) -> None:
+        self.assertIn("summarize", self.fails(2, "sumarize", "x"))
+        self.assertIn("terra help", self.fails(2, "qqqqqqqq"))
+
+    def test_bad_values(self) -> None:
+        for option in (
+            "--threads=0",
+            "--threads=two",
+            "--threads=",
+            "--temp=-1",
+            "--temp=hot",
+            "--temp=nan",
+            "--top-p=2",
+            "--max-tokens=0",
+            "--mode=dense",
+            "--trace=some",
+            "--quiet=yes",
+            "--seed=1e3",
+            "--max-tokens=99999999999999999999",
+        ):
+            self.assertIn(option.split("=")[0], self.fails(2, "run", option, "x"), option)
+        self.assertIn("needs a value", self.fails(2, "run", "--model"))
+        self.assertIn("needs a value", self.fails(2, "run", "-m"))
+
+    def test_operands(self) -> None:
+        self.assertIn("usage", self.fails(2, "summarize"))
+        self.assertIn("usage", self.fails(2, "summarize", "a", "b"))
+        self.assertIn("usage", self.fails(2, "rouge", "a"))
+
+    def test_spellings(self) -> None:
+        expected = self.works("run", "--max-tokens", "3", "hello").out
+        for args in (["-n3", "hello"], ["-n", "3", "hello"], ["--max-tokens=3", "hello"]):
+            self.assertEqual(self.works("run", *args).out, expected)
+        self.assertEqual(self.works("-n3", "run", "hello").out, expected)
+        self.assertEqual(self.works("run", "hello", "-qn3").out, expected)
+
+    def test_text_behind_two_dashes(self) -> None:
+        first = self.works("run", "-n", "3", "--", "--help", "me").out
+        self.assertNotIn("usage", first)
+        self.works("run", "-n", "3", "--", "-x")
+
+    def test_help_goes_to_stdout(self) -> None:
+        done = self.works("--help")
+        self.assertEqual(done.err, "")
+        for name in COMMANDS:
+            self.assertIn(f"\n  {name} ", done.out)
+            text = self.works("help", name)
+            self.assertIn(f"usage: terra {name}", text.out)
+            self.assertEqual(self.works(name, "--help").out, text.out)
+            self.assertEqual(self.works(name, "-h").out, text.out)
+            for line in text.out.splitlines():
+                self.assertLessEqual(len(line), 110)
+        self.assertIn("did you mean", self.fails(2, "help", "summarise"))
+
+    def test_version(self) -> None:
+        done = self.works("--version")
+        for word in ("terra ", "SQLite", "ncurses", "readline", "BLAS", "CPU", "kernels"):
+            self.assertIn(word, done.out)
+        self.assertEqual(self.works("version", "--json").of("version")[0]["v"], 1)
+
+    def test_completion(self) -> None:
+        script = self.write("terra.bash", self.works("completion", "bash").out)
+        probe = (
+            f". {script}; COMP_WORDS=(terra summarize --me); COMP_CWORD=2; _terra;"
+            ' echo "${COMPREPLY[*]}";'
+            "COMP_WORDS=(terra summarize --method ma); COMP_CWORD=3; _terra;"
+            ' echo "${COMPREPLY[*]}";'
+            "COMP_WORDS=(terra lo); COMP_CWORD=1; _terra;"
+            ' echo "${COMPREPLY[*]}"'
+        )
+        done = subprocess.run(["bash", "-c", probe], stdout=subprocess.PIPE, text=True, check=True)
+        self.assertEqual(done.stdout.splitlines(), ["--method", "map-reduce", "logs"])
+        zsh, fish = self.works("completion", "zsh").out, self.works("completion", "fish").out
+        self.assertTrue(zsh.startswith("#compdef terra"))
+        for name in COMMANDS:
+            self.assertIn(name, zsh)
+            self.assertIn(f" -a {name} ", fish)
+        self.assertEqual(zsh.count("'") % 2, 0)
+        self.fails(2, "completion", "tcsh")
+
+    def test_doctor_tells_what_won(self) -> None:
+        config = Path(self.env["HOME"]) / ".config/terra"
+        config.mkdir(parents=True)
+        (config / "config.json").write_text('{"temp": 0.5, "top_k": 7}\n')
+        done = self.works("doctor", "--temp", "0.25")
+        self.assertRegex(done.out, r"temp = 0\.25 .*--temp")
+        self.assertRegex(done.out, r"top_k = 7 .*config\.json")
+        self.assertRegex(done.out, r"model = .*TERRA_MODEL")
+        self.assertRegex(done.out, r"threads = 1 .*TERRA_THREADS")
+
+    def test_doctor_fails_without_a_model(self) -> None:
+        done = self.terra("doctor", TERRA_MODEL="/no/such/model")
+        self.assertEqual(done.status, 1)
+        self.assertRegex(done.out, r"BAD +model")
+
+    def test_config_errors_do_not_stop(self) -> None:
+        config = self.write("config.json", '{\n"temp": "warm",\n"colour": 1}\n')
+        done = self.works("run", "-n", "2", "--config", config, "hello")
+        self.assertRegex(done.err, r"config\.json:2.*temp")
+        self.assertRegex(done.err, r"config\.json:3.*colour")
+        self.assertIn("config", self.fails(2, "run", "--config", "/no/such/file", "x"))
+
+    def test_parity_needs_its_folder(self) -> None:
+        self.fails(4, "parity", SPARSE, self.tmp)
+        self.works("parity", SPARSE, SPARSE)
+        self.fails(1, "parity", DENSE, SPARSE)
+
+    def test_rouge(self) -> None:
+        a, b = self.write("a", "the cat sat on the mat\n"), self.write("b", "the cat lay\n")
+        done = self.works("rouge", a, b)
+        self.assertRegex(done.out, r"rouge1 +precision 0\.3333.* recall 0\.6666")
+        line = self.works("rouge", "--json", a, b).of("rouge")[0]
+        self.assertAlmostEqual(line["rouge2"]["recall"], 0.5)
+
+    def test_eval(self) -> None:
+        rows = [
+            {"document": TEXT, "summary": "The cat ran.", "source": "x", "style": "title"},
+            {"document": TEXT, "summary": "A dog came in.", "source": "y"},
+        ]
+        pairs = self.write("p.jsonl", "".join(json.dumps(r) + "\n" for r in rows))
+        done = self.works("eval", pairs)
+        total = done.of("eval")[0]
+        self.assertEqual(total["pairs"], 2)
+        self.assertEqual([s["source"] for s in done.of("source")], ["x", "y"])
+        nats = sum(s["nats_per_token"] * s["target_tokens"] for s in done.of("source"))
+        self.assertAlmostEqual(nats / total["target_tokens"], total["nats_per_token"], places=3)
+        self.assertEqual(total["controller"]["units"], 4)
+        self.assertEqual(total["controller"]["rows"], total["target_tokens"])
+        self.assertGreater(total["lead1"]["rouge1"], 0)
+        self.assertLess(total["document_read"], 1)
+        masked = self.works("eval", "--mode", "masked", "--no-generate", pairs).of("eval")[0]
+        self.assertAlmostEqual(masked["nats_per_token"], total["nats_per_token"], places=4)
+        dense = self.works("eval", "-m", str(DENSE), pairs).of("eval")[0]
+        self.assertNotIn("controller", dense)
+        self.assertIn(":2", self.fails(4, "eval", self.write("bad.jsonl", "\n[1]\n")))
+
+    def test_compare(self) -> None:
+        done = self.works("compare", "--json", "--check", "-n", "8", "--prompt", "a short prompt")
+        line = done.of("compare")[0]
+        self.assertIn(line["badge"], ("BIT", "TOK"))
+        self.assertEqual(line["same"], line["compared"])
+        self.assertEqual(line["a"]["text"], line["b"]["text"])
+        self.assertIn("same function", line["relation"])
+        done = self.works("compare", "-n", "8", "--against", "open", "--prompt", "a short prompt")
+        self.assertNotIn("same function", done.out)
+        done = self.works("compare", "--against", f"model:{DENSE}", "--prompt", "a short prompt")
+        self.assertIn("another model", done.out)
+        self.fails(2, "compare", "--against", "half", "--prompt", "x")
+        self.fails(2, "compare", "-m", str(DENSE), "--prompt", "x")
+        self.fails(4, "compare", self.write("long", TEXT * 5))
+        stored = self.works("logs", "list", "--json").of("session")
+        self.assertEqual({s["runs"] for s in stored}, {2})
+
+    def test_compare_check_fails_on_other_tokens(self) -> None:
+        options = ("--against", f"model:{DENSE}", "--check", "--prompt", "a short prompt")
+        done = self.terra("compare", *options)
+        self.assertEqual(done.status, 1)
+        self.assertIn("tokens differ", done.err)
+
+    def test_bench_is_there(self) -> None:
+        done = self.works("bench", "--preset", "tiny", "-n", "4", "-r", "2", "-o", "jsonl")
+        self.assertTrue(done.lines)
+
+    def test_default_command_without_a_terminal(self) -> None:
+        path = self.write("doc.txt", TEXT)
+        self.assertEqual(self.works(path).out, self.works("summarize", path).out)
+        piped = self.works("-n", "3", stdin=b"hello")
+        self.assertEqual(piped.out, self.works("run", "-n", "3", "hello").out)
+        self.fails(2)
+        self.assertEqual(subprocess.run([TERRA, "x y z"], capture_output=True).returncode, 2)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,245 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Standard streams, signals, terminals and locales."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+from common import SPARSE, TERRA, TEXT, Case
+
+
+class Streams(Case):
+    def test_only_the_reply_on_stdout(self) -> None:
+        done = self.works("run", "-n", "5", "hello")
+        quiet = self.works("run", "-q", "-n", "5", "hello")
+        self.assertEqual(done.raw, quiet.raw)
+        self.assertEqual(quiet.err, "")
+        self.assertNotEqual(done.err, "")
+        self.assertNotIn(b"\x1b", done.raw + done.raw_err)
+        self.assertNotIn(b"\r", done.raw + done.raw_err)
+
+    def test_json_lines(self) -> None:
+        done = self.works("run", "--json", "-n", "5", "hello")
+        kinds = [x["type"] for x in done.lines]
+        self.assertEqual(kinds, ["start"] + ["token"] * 5 + ["end"])
+        self.assertTrue(all(x["v"] == 1 for x in done.lines))
+        tokens, end = done.of("token"), done.of("end")[0]
+        self.assertEqual([t["i"] for t in tokens], list(range(5)))
+        for t in tokens:
+            self.assertGreater(t["p"], 0)
+            self.assertLessEqual(t["p"], 1)
+            names = {"ctl", "ff", "qkv", "att", "head", "sample", "other"}
+            self.assertEqual(set(t["parts"]), names)
+            if "bytes_b64" in t:
+                with self.assertRaises(UnicodeDecodeError):
+                    base64.b64decode(t["bytes_b64"]).decode("utf-8")
+        text = "".join(x["text"] for x in done.lines if x["type"] == "token")
+        self.assertTrue(end["text"].startswith(text.lstrip()[:1]))
+        self.assertEqual(end["stop"], "length")
+        self.assertEqual(end["stats"]["tokens_out"], 5)
+        self.assertGreater(end["run"], 0)
+
+    def test_json_errors(self) -> None:
+        done = self.terra("run", "--json", "-m", "/no/such", "hello")
+        self.assertEqual(done.status, 3)
+        self.assertEqual(done.of("error")[0]["exit"], 3)
+
+    def test_prompt_and_pipe_are_joined(self) -> None:
+        joined = self.works("run", "-n", "5", "first\n\nsecond").out
+        self.assertEqual(self.works("run", "-n", "5", "first", stdin=b"second").out, joined)
+        self.assertEqual(self.works("run", "-n", "5", stdin=b"second").out,
+                         self.works("run", "-n", "5", "second").out)  # fmt: skip
+        self.assertEqual(self.works("run", "-n", "5", "-", stdin=b"second").out,
+                         self.works("run", "-n", "5", "second").out)  # fmt: skip
+
+    def test_closed_standard_streams(self) -> None:
+        for closed in ("<&-", ">&-", "2>&-"):
+            done = subprocess.run(
+                ["sh", "-c", f'"$0" run -n 3 hello {closed}', TERRA],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=self.env,
+            )
+            self.assertIn(done.returncode, (0, 6), closed)
+
+    def test_closed_pipe_is_quiet(self) -> None:
+        document = self.write("long.txt", TEXT * 400)
+        for command in (f"summarize --json {document}", f"summarize -v --json {document}"):
+            script = f'"{TERRA}" {command} | head -n 1; echo "${{PIPESTATUS[0]}}"'
+            done = subprocess.run(
+                ["bash", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.env
+            )
+            first, status = done.stdout.decode().splitlines()
+            self.assertEqual(json.loads(first)["type"], "start")
+            self.assertEqual(status, "141")
+            if "-v" not in command:
+                self.assertNotIn(b"ipe", done.stderr)
+
+    def test_full_disk_on_stdout(self) -> None:
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                [TERRA, "run", "-n", "3", "hello"],
+                stdin=subprocess.DEVNULL,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                env=self.env,
+            )
+        self.assertEqual(done.returncode, 6)
+        self.assertIn(b"No space", done.stderr)
+
+    def stop(self, sig: signal.Signals) -> dict:
+        document = self.write("long.txt", TEXT * 3000)
+        process = self.start("summarize", document)
+        time.sleep(1.0)
+        self.assertIsNone(process.poll())
+        start = time.monotonic()
+        process.send_signal(sig)
+        process.communicate(timeout=30)
+        self.assertLess(time.monotonic() - start, 15)
+        self.assertEqual(process.returncode, -sig)
+        return self.works("logs", "show", "--format", "json").lines[0]
+
+    def test_interrupt_keeps_what_was_written(self) -> None:
+        runs = self.stop(signal.SIGINT)["runs"]
+        self.assertGreater(len(runs), 1)
+        self.assertEqual({r["status"] for r in runs[:-1]} - {"done", "length"}, set())
+        self.assertIn(runs[-1]["status"], ("cancelled", "done", "length"))
+
+    def test_terminate_and_hangup(self) -> None:
+        self.stop(signal.SIGTERM)
+        self.stop(signal.SIGHUP)
+
+    def test_shell_sees_130(self) -> None:
+        document = self.write("long.txt", TEXT * 3000)
+        script = f'timeout --preserve-status -s INT 1 "{TERRA}" summarize -q {document}; echo $?'
+        done = subprocess.run(["bash", "-c", script], stdout=subprocess.PIPE, env=self.env)
+        self.assertEqual(done.stdout.split()[-1], b"130")
+
+    def on_terminal(self, *args: str) -> bytes:
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execve(TERRA, [TERRA, *args], self.env)
+        out = b""
+        while select.select([fd], [], [], 60)[0]:
+            try:
+                part = os.read(fd, 65536)
+            except OSError:
+                break
+            if not part:
+                break
+            out += part
+        os.close(fd)
+        os.waitpid(pid, 0)
+        return out
+
+    def test_control_characters_are_visible_on_a_terminal(self) -> None:
+        document = self.write("doc", "Hi\x1b[31m.\n")  # short: given back as it is
+        self.assertIn(b"\x1b[31m", self.works("summarize", document).raw)
+        shown = self.on_terminal("summarize", document)
+        self.assertIn(b"Hi^[[31m.", shown)
+        self.assertNotIn(b"\x1b[31m", shown)
+
+    def test_progress_only_on_a_terminal(self) -> None:
+        document = self.write("doc", TEXT * 5)
+        self.assertIn(b"chunk 1/", self.on_terminal("summarize", document))
+        self.assertNotIn("chunk 1/", self.works("summarize", document).err)
+        self.assertNotIn(b"chunk 1/", self.on_terminal("summarize", "-q", document))
+
+    def test_german_numbers(self) -> None:
+        locales = self.tmp / "locales"
+        locales.mkdir()
+        command = ["localedef", "-i", "de_DE", "-f", "UTF-8", str(locales / "de_DE.UTF-8")]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        german = {"LOCPATH": str(locales), "LC_ALL": "de_DE.UTF-8"}
+        probe = 'printf "%.1f" 1,5'
+        shell = subprocess.run(["bash", "-c", probe], stdout=subprocess.PIPE, env={**self.env, **german})
+        self.assertEqual(shell.stdout, b"1,5")  # the locale is in effect
+        done = self.works("run", "--json", "--temp", "0.5", "-n", "4", "hello", **german)
+        self.assertEqual(done.of("start")[0]["temp"], 0.5)
+        self.assertTrue(all(0 < t["p"] <= 1 for t in done.of("token")))
+        csv = self.works("logs", "show", "--format", "csv", **german).out.splitlines()
+        width = csv[0].count(",")
+        self.assertTrue(all(re.sub(r'"[^"]*"', "", x).count(",") == width for x in csv[1:]))
+
+    def test_no_log_writes_no_file(self) -> None:
+        document = self.write("doc", TEXT * 2)
+        trace = self.tmp / "trace"
+        self.assertIsNotNone(shutil.which("strace"), "strace is missing: make deps")
+        calls = "trace=open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat"
+        for command in (
+            ["summarize", "--no-log", document],
+            ["run", "--no-log", "hello"],
+            ["compare", "--no-log", "--prompt", "hello"],
+        ):
+            env = {**self.env, "ASAN_OPTIONS": "detect_leaks=0"}
+            subprocess.run(
+                ["strace", "-f", "-e", calls, "-o", str(trace), TERRA, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=env,
+                check=True,
+            )
+            for line in trace.read_text().splitlines():
+                if re.search(r"O_WRONLY|O_RDWR|O_CREAT|creat\(|mkdir|rename|unlink", line):
+                    self.assertRegex(line, r'"/dev/|"/proc/self/|shm_|ENOENT', line)
+        self.assertEqual(list(self.db.parent.parent.glob("**/*")), [])
+
+    def test_whole_characters(self) -> None:
+        done = self.works("run", "--json", "-n", "24", "--temp", "3", "--seed", "5", "hello")
+        raw = "".join(t["text"] for t in done.of("token"))
+        plain = self.works("run", "-n", "24", "--temp", "3", "--seed", "5", "hello").out
+        self.assertEqual(plain.rstrip("\n").count("\ufffd") >= raw.count("\ufffd"), True)
+
+    def test_chat(self) -> None:
+        script = (
+            "hello\n/stats\n/nonsense\n//slash\n/set temp 0.5\n/set temp\n/help\n/rename A talk\n"
+            "/export md\n/again\n/compare\n/new\nhello\n/log off\nhello\n/bye\nnever\n"
+        )
+        done = self.works("chat", "-n", "4", stdin=script.encode())
+        self.assertIn("tokens per second", done.out)
+        self.assertIn("no command /nonsense", done.err)
+        self.assertIn("now 0.5", done.err)
+        self.assertIn("/summarize [FILE]", done.out)
+        self.assertIn("# A talk", done.out)
+        self.assertIn("same tokens", done.out)
+        self.assertNotIn(b"\x1b", done.raw + done.raw_err)
+        titles = [s["title"] for s in self.works("logs", "list", "--json").of("session")]
+        self.assertIn("A talk", titles)
+        self.assertIn("hello", titles)
+        runs = sum(s["runs"] for s in self.works("logs", "list", "--json").of("session"))
+        self.assertEqual(runs, 3 + 2 + 1)  # hello, //slash, again; compare; hello
+
+    def test_chat_reads_documents(self) -> None:
+        path = self.write("doc.txt", TEXT)
+        done = self.works("chat", stdin=f"/load {path}\n/summarize\n/load /no/such\n".encode())
+        self.assertEqual(done.out, self.works("summarize", path).out)
+        self.assertIn("no such file", done.err)
+
+    def test_dumb_terminal_gets_chat(self) -> None:
+        self.env["TERM"] = "dumb"
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execve(TERRA, [TERRA, "-m", str(SPARSE)], self.env)
+        out = b""
+        while b"> " not in out:
+            out += os.read(fd, 4096)
+        os.write(fd, b"\x04")
+        _, status = os.waitpid(pid, 0)
+        os.close(fd)
+        self.assertEqual(status, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
