@@ -9,8 +9,9 @@
  * Errors:  ERR_STORE with a line for people, or ERR_CHECK where a thing asked for by
  *          id does not exist.  store_trouble() tells the causes apart.  A failed write
  *          leaves the file as it was before the call, and may be repeated as it is.
- * Threads: one; every call is short (a write of 64 tokens is under a millisecond), but
- *          waits up to `busy_ms` for another process.
+ * Threads: one; calls are short (64 tokens of a small model: under a millisecond; with 1,536
+ *          choices each: some), but wait up to `busy_ms` for another process.  A screen
+ *          loop wants a small one, and repeats what was refused.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef TERRA_DATA_STORE_H

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "data/trace_codec.h"
 
+#include "engine/base/xalloc.h"
+
 #include <math.h>
-#include <string.h>
+#include <stdlib.h>
 
 /* Header: rows, layers, blocks, levels as 16-bit little-endian, then one byte of flags. */
 #define HEADER    9
@@ -11,7 +13,7 @@
 /* ---- bits, most significant first ----------------------------------------------- */
 
 struct bit_writer {
-    struct buf *out;
+    uint8_t *p; /* the caller has made sure of the room */
     uint64_t acc;
     unsigned n; /* bits waiting in acc, below 8 between calls */
 };
@@ -22,7 +24,7 @@ static void put_bits(struct bit_writer *w, uint32_t value, unsigned bits)
     w->n += bits;
     while (w->n >= 8) {
         w->n -= 8;
-        buf_add_byte(w->out, (char)(uint8_t)(w->acc >> w->n));
+        *w->p++ = (uint8_t)(w->acc >> w->n);
     }
 }
 
@@ -166,18 +168,21 @@ bool trace_encode(const struct trace_shape *shape, const uint16_t *value, int fo
     sizes(&l, value, &packed, &flips);
     *used = force ? (enum trace_codec)force : flips < packed ? TRACE_FLIPS : TRACE_PACKED;
 
-    buf_reserve(out, HEADER + (size_t)((*used == TRACE_FLIPS ? flips : packed) + 7) / 8);
     put_u16(out, shape->rows);
     put_u16(out, shape->layers);
     put_u16(out, shape->blocks);
     put_u16(out, shape->levels);
     buf_add_byte(out, has_none ? FLAG_NONE : 0);
-    struct bit_writer w = {.out = out};
+    size_t n = (size_t)((*used == TRACE_FLIPS ? flips : packed) + 7) / 8;
+    uint8_t *bytes = xmalloc(n);
+    struct bit_writer w = {.p = bytes};
     if (*used == TRACE_FLIPS)
         encode_flips(&l, value, &w);
     else
         encode_packed(&l, value, &w);
     put_end(&w);
+    buf_add(out, bytes, n);
+    free(bytes);
     return true;
 }
 
