@@ -1,0 +1,260 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The history from the command line: what is kept, and what happens when it cannot be."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+import signal
+import sqlite3
+import subprocess
+import time
+import unittest
+from pathlib import Path
+
+from common import SPARSE, TERRA, TEXT, Case
+
+
+class Store(Case):
+    def sessions(self) -> list[dict]:
+        return self.works("logs", "list", "--json").of("session")
+
+    def run_once(self, text: str = "hello", n: int = 5) -> str:
+        return self.works("run", "-q", "-n", str(n), text).out
+
+    def test_every_run_is_kept(self) -> None:
+        reply = self.run_once("a walk in the park")
+        self.assertEqual(self.works("logs", "show", "-r").out, reply)
+        self.assertEqual(self.db.stat().st_mode & 0o777, 0o600)
+        self.assertEqual(self.db.parent.stat().st_mode & 0o777, 0o700)
+        self.assertEqual(self.works("logs", "path").out.strip(), str(self.db))
+        self.assertIn("a walk", self.works("logs", "list").out)
+
+    def test_nothing_stored_yet(self) -> None:
+        for command in (["list"], ["show"], ["search", "x"], ["status"]):
+            self.assertIn("nothing is stored", self.fails(1, "logs", *command))
+        self.fails(2, "logs", "frobnicate")
+
+    def test_sessions_continue(self) -> None:
+        self.run_once("one")
+        self.run_once("two")
+        self.works("run", "-n", "3", "-c", "three")
+        self.works("run", "-n", "3", "-s", "1", "four")
+        runs = {s["id"]: s["runs"] for s in self.sessions()}
+        self.assertEqual(runs, {1: 2, 2: 2})
+
+    def test_search(self) -> None:
+        self.run_once("the quick brown fox")
+        self.run_once("a slow green turtle")
+        hit = self.works("logs", "search", "turtle", "--json").of("hit")
+        self.assertEqual([h["session"] for h in hit], [2])
+        self.assertIn("[turtle]", hit[0]["snippet"])
+        self.fails(1, "logs", "search", "elephant")
+
+    def test_exports(self) -> None:
+        reply = self.run_once("hello", 6)
+        one = self.works("logs", "export", "1", "-f", "json").lines[0]
+        self.assertEqual(len(one["runs"][0]["tokens"]), 6)
+        self.assertIn("hello", self.works("logs", "export", "1").out)
+        rows = list(csv.DictReader(io.StringIO(self.works("logs", "export", "1", "-f", "csv").out)))
+        self.assertEqual(len(rows), 6)
+        self.assertTrue(self.works("logs", "export", "1", "-f", "jsonl").lines)
+        target = self.tmp / "out.md"
+        self.works("logs", "export", "1", "-o", target)
+        self.assertIn(reply.strip()[:3], target.read_text(errors="replace"))
+        self.fails(6, "logs", "export", "1", "-o", str(target))  # never over a file
+        self.fails(1, "logs", "export", "99")
+
+    def test_rm_and_prune(self) -> None:
+        self.run_once("one")
+        self.run_once("two")
+        self.works("logs", "rm", "1")
+        self.assertEqual([s["id"] for s in self.sessions()], [2])
+        self.fails(1, "logs", "rm", "77")
+        self.works("logs", "prune", "--older-than", "1h")
+        self.assertEqual(len(self.sessions()), 1)
+        self.works("logs", "prune", "--traces", "--older-than", "0d")
+        self.fails(1, "trace", "last")
+        self.works("logs", "prune", "--older-than", "0d")
+        self.fails(1, "logs", "list")
+        self.fails(2, "logs", "prune")
+        self.fails(2, "logs", "prune", "--older-than", "soon")
+
+    def test_on_and_off(self) -> None:
+        self.works("logs", "off")
+        self.run_once()
+        self.fails(1, "logs", "list")
+        self.assertFalse(self.works("logs", "status", "--json").of("status")[0]["log"])
+        self.works("logs", "on")
+        self.run_once()
+        self.assertEqual(len(self.sessions()), 1)
+
+    def test_backup(self) -> None:
+        self.run_once()
+        copy = self.tmp / "copy.db"
+        self.works("logs", "backup", copy)
+        self.assertIn("hello", self.works("logs", "list", "--db", copy).out)
+        done = self.terra("logs", "backup", copy)
+        self.assertEqual(done.status, 5)
+
+    def test_replay_needs_no_model(self) -> None:
+        reply = self.run_once("hello", 12)
+        self.env["TERRA_MODEL"] = "/no/such/model"
+        self.assertEqual(self.works("replay", "last", "--speed", "0").out, reply)
+        lines = self.works("replay", "1", "--speed", "0", "--json")
+        self.assertEqual(len(lines.of("token")), 12)
+        cast = self.works("replay", "1", "-f", "asciicast").out.splitlines()
+        self.assertEqual(json.loads(cast[0])["version"], 2)
+        self.fails(1, "replay", "55")
+        self.fails(2, "replay", "first")
+
+    def test_replay_keeps_time(self) -> None:
+        self.run_once("hello", 8)
+        with sqlite3.connect(self.db) as db:
+            db.execute("UPDATE token SET ns = 100000000")
+        start = time.monotonic()
+        self.works("replay", "last")
+        self.assertGreater(time.monotonic() - start, 0.75)
+
+    def test_trace_and_stats(self) -> None:
+        self.run_once("hello", 7)
+        rows = list(csv.DictReader(io.StringIO(self.works("trace", "last").out)))
+        self.assertEqual(len(rows), 7 * 2 * 6)  # tokens, layers, blocks
+        self.assertTrue(all(0 <= int(r["unit"]) < 4 for r in rows))
+        lines = self.works("trace", "last", "--json", "--layer", "1").of("trace")
+        self.assertEqual([len(x["units"]) for x in lines], [1] * 7)
+        stats = self.works("stats", "--json").of("stats")[0]
+        self.assertEqual((stats["rows"], stats["blocks"], stats["units"]), (7, 6, 4))
+        self.assertFalse(stats["evidence"])
+        counted = csv.DictReader(io.StringIO(self.works("stats", "-f", "csv").out))
+        self.assertEqual(sum(int(r["count"]) for r in counted), 7 * 2 * 6)
+        self.assertIn("chance", self.works("stats", "-m", SPARSE).out)
+        self.fails(1, "trace", "last", "--stage", "enc")
+        self.works("run", "-n", "3", "--trace", "all", "hello")
+        enc = list(csv.DictReader(io.StringIO(self.works("trace", "last", "--stage", "enc").out)))
+        self.assertGreater(len(enc), 0)
+        self.works("run", "-n", "3", "--trace", "none", "hello")
+        self.fails(1, "trace", "last")
+
+    def test_trace_is_what_the_engine_chose(self) -> None:
+        masked = self.works("run", "-n", "7", "--mode", "masked", "hello")
+        rows_a = self.works("trace", "last", "--json").of("trace")
+        sparse = self.works("run", "-n", "7", "hello")
+        rows_b = self.works("trace", "last", "--json").of("trace")
+        self.assertEqual(masked.out, sparse.out)
+        self.assertEqual(rows_a, rows_b)
+
+    def test_summary_with_its_steps(self) -> None:
+        path = self.write("doc.txt", TEXT * 3)
+        end = self.works("summarize", "--json", path).of("end")[0]
+        with sqlite3.connect(self.db) as db:
+            row = db.execute("SELECT method, tok_read, tok_total, body FROM summary").fetchone()
+            steps = db.execute("SELECT count(*) FROM summary_step").fetchone()[0]
+            kinds = {k for (k,) in db.execute("SELECT DISTINCT kind FROM run")}
+            document = db.execute("SELECT name, bytes, body FROM document").fetchone()
+        self.assertEqual(row[0], "map-reduce")
+        self.assertEqual(row[1:3], (end["coverage"]["read"], end["coverage"]["total"]))
+        self.assertEqual(row[3], end["text"])
+        self.assertEqual(steps, end["steps"])
+        self.assertEqual(kinds, {"map", "reduce"})
+        self.assertEqual(document[:2], ("doc.txt", len(TEXT) * 3))
+
+    def test_two_at_once(self) -> None:
+        processes = [self.start("run", "-n", "20", f"number {i}") for i in range(6)]
+        for process in processes:
+            _, err = process.communicate(timeout=120)
+            self.assertEqual(process.returncode, 0, err)
+        self.assertEqual(len(self.sessions()), 6)
+
+    def unsaved(self, *args: str) -> None:
+        """The reply is printed, the trouble named, and the exit status is 5."""
+        expected = self.works("run", "--no-log", "-n", "5", "hello").out
+        done = self.terra("run", "-n", "5", *args, "hello")
+        self.assertEqual(done.status, 5, done.err)
+        self.assertEqual(done.out, expected)
+        self.assertIn("saved", done.err)
+
+    def test_locked(self) -> None:
+        self.run_once()
+        db = sqlite3.connect(self.db, isolation_level=None)
+        db.execute("BEGIN EXCLUSIVE")
+        self.unsaved()
+        db.execute("ROLLBACK")
+        db.close()
+        self.run_once()
+
+    def test_not_a_database(self) -> None:
+        path = self.write("notes.txt", "these are not the rows you look for\n" * 100)
+        self.unsaved("--db", path)
+        self.assertIn("these are", Path(path).read_text())
+        other = str(self.tmp / "other.db")
+        with sqlite3.connect(other) as db:
+            db.execute("CREATE TABLE bookmarks(url TEXT)")
+        self.unsaved("--db", other)
+        self.assertEqual(self.terra("logs", "list", "--db", other).status, 5)
+
+    def test_damaged(self) -> None:
+        for _ in range(3):
+            self.run_once()
+        data = bytearray(self.db.read_bytes())
+        rng = random.Random(3)
+        for at in range(0, len(data), 16):
+            data[at] ^= rng.randrange(256)
+        self.db.write_bytes(data)
+        self.unsaved()
+        self.assertEqual(self.terra("logs", "list").status, 5)
+
+    def test_place_that_cannot_be_written(self) -> None:
+        self.unsaved("--db", "/proc/terra/history.db")
+        self.unsaved("--db", str(self.tmp))
+
+    def test_disk_full(self) -> None:
+        """A limit on file sizes fails writes as a full disk does."""
+        self.run_once()
+        blocks = self.db.stat().st_size // 1024 + 8
+        document = self.write("long.txt", TEXT * 60)
+        script = f"trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" summarize {document}"
+        done = subprocess.run(
+            ["bash", "-c", script, TERRA], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=self.env,
+        )  # fmt: skip
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertIn(b"saved", done.stderr)
+        expected = self.works("summarize", "--no-log", document).raw
+        self.assertEqual(done.stdout, expected)
+        self.works("doctor")
+
+    def test_deleted_while_open(self) -> None:
+        document = self.write("long.txt", TEXT * 600)
+        process = self.start("summarize", "-q", document)
+        while not self.db.exists() or self.db.stat().st_size < 50_000:
+            time.sleep(0.02)
+        for path in self.db.parent.glob("history.db*"):
+            path.unlink()
+        _, err = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 0, err)
+        self.assertEqual(len(self.sessions()), 1)
+
+    def test_killed_at_random_moments(self) -> None:
+        document = self.write("long.txt", TEXT * 2000)
+        rng = random.Random(4)
+        for _ in range(10):
+            process = self.start("summarize", "-q", document)
+            time.sleep(0.2 + rng.random())
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        self.works("doctor")  # integrity_check
+        self.assertTrue(any(s["interrupted"] for s in self.sessions()))
+        with sqlite3.connect(self.db) as db:
+            running = db.execute("SELECT count(*) FROM run WHERE status = 'running'").fetchone()
+            ended = db.execute("SELECT count(*) FROM run WHERE status = 'interrupted'").fetchone()
+        self.assertEqual(running[0], 0)
+        self.assertGreater(ended[0], 0)
+        self.works("replay", "last", "--speed", "0")
+
+
+if __name__ == "__main__":
+    unittest.main()
