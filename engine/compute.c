@@ -153,7 +153,7 @@ void compute_linear(struct compute *c, const struct mat *w, const float *bias, c
                     size_t n, float *y)
 {
 #ifndef TERRA_NO_BLAS
-    if (n >= GEMM_FROM) {
+    if (n >= GEMM_FROM && (size_t)w->rows * w->cols >= GEMM_WEIGHTS) {
         struct linear_job j = {c, w, x, n, y};
         size_t outs = (w->rows + GEMM_OUT - 1) / GEMM_OUT;
         pool_run(c->pool, outs * ((n + GEMM_ROWS - 1) / GEMM_ROWS), 1, gemm_part, &j);
@@ -199,17 +199,41 @@ static void set_bias(const float *bias, size_t n, float *y)
         memset(y, 0, n * sizeof *y);
 }
 
+static void set_biases(const struct factored_job *j, size_t i0, size_t i1)
+{
+    size_t m = j->proj->rows;
+    for (size_t i = i0; i < i1; i++)
+        set_bias(j->bias ? j->bias + i % j->modules * m : NULL, m, j->y + i * m);
+}
+
 /* The same items, all the way to their outputs. */
-static void factored_part(void *arg, uint32_t thread, size_t i0, size_t i1)
+static void panels_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
     struct factored_job *j = arg;
     const struct pack *w = j->proj->pack;
     size_t d = j->proj->cols, m = j->proj->rows;
     gate_part(arg, thread, i0, i1);
-    for (size_t i = i0; i < i1; i++)
-        set_bias(j->bias ? j->bias + i % j->modules * m : NULL, m, j->y + i * m);
+    set_biases(j, i0, i1);
     j->c->k->panels(w, 0, 0, w->panels, j->gated + i0 * d, d, i1 - i0, j->y + i0 * m, m,
                     compute_fetch(j->c, thread));
+}
+
+static void quads_part(void *arg, uint32_t thread, size_t i0, size_t i1)
+{
+    struct factored_job *j = arg;
+    const struct pack *w = j->proj->pack;
+    size_t d = j->proj->cols, m = j->proj->rows;
+    uint8_t *split = (uint8_t *)j->gated; /* 2 of every 4 bytes are enough */
+    float *scale = compute_tile(j->c, thread);
+    set_biases(j, i0, i1);
+    for (size_t t0 = i0; t0 < i1; t0 += SPLIT_ROWS) {
+        size_t t1 = min_size(t0 + SPLIT_ROWS, i1);
+        for (size_t i = t0; i < t1; i++)
+            j->c->k->split(j->x + i / j->modules * d, j->gate + i % j->modules * d, d,
+                           split + i * 2 * d, &scale[i - t0]);
+        j->c->k->panels16(w, 0, 0, w->panels, split + t0 * 2 * d, 2 * d, scale, t1 - t0,
+                          j->y + t0 * m, m, compute_fetch(j->c, thread));
+    }
 }
 
 void compute_factored(struct compute *c, const float *gate, const struct mat *proj,
@@ -217,8 +241,12 @@ void compute_factored(struct compute *c, const float *gate, const struct mat *pr
                       float *scratch, float *y)
 {
     struct factored_job j = {c, gate, bias, x, proj, modules, scratch, y};
-    if (proj->pack && c->k->panels) {
-        pool_run(c->pool, n * modules, MODULE_GRAIN, factored_part, &j);
+    if (mat_has_quads(c->k, proj)) {
+        pool_run(c->pool, n * modules, MODULE_GRAIN, quads_part, &j);
+        return;
+    }
+    if (mat_has_panels(c->k, proj)) {
+        pool_run(c->pool, n * modules, MODULE_GRAIN, panels_part, &j);
         return;
     }
     pool_run(c->pool, n * modules, 4, gate_part, &j);
@@ -238,41 +266,83 @@ struct conv_job {
     float *y;
 };
 
-/* y[j][o0..] += tap's rows, for modules [b0, b1) whose input x starts at b0's neighbour. */
-static void conv_tap(const struct conv_job *job, uint32_t thread, size_t tap, const float *x,
-                     size_t b0, size_t b1, size_t o0, size_t o1, float *y)
+/* Outputs [o0, o1) of modules [m0, m1) at one position, by thread `thread`. */
+struct conv_tile {
+    const struct conv_job *job;
+    uint32_t thread;
+    const float *x; /* `length` rows */
+    size_t m0, m1, o0, o1;
+    float *y;
+    /* int8 packs: modules [s0, s1) of every row in 16 bits */
+    size_t s0, s1;
+    uint8_t *split;
+    float *scale;
+};
+
+/* Whether the split rows of a tile fit a thread's scratch. */
+static bool tile_can_split(const struct conv_shape *s)
 {
-    float *tmp = compute_tile(job->c, thread);
+    size_t rows = (size_t)s->length * (CONV_MODULES + s->kernel - 1);
+    return rows * (sizeof(float) + 2 * (size_t)s->c_in) <= TILE_FLOATS * sizeof(float);
+}
+
+static void split_tile(struct conv_tile *t)
+{
+    const struct conv_shape *s = t->job->s;
+    size_t half = (s->kernel - 1) / 2, wide = (size_t)s->modules * s->c_in, at = 0;
+    t->s0 = t->m0 < half ? 0 : t->m0 - half;
+    t->s1 = min_size(t->m1 + half, s->modules);
+    t->scale = compute_tile(t->job->c, t->thread);
+    t->split = (uint8_t *)(t->scale + s->length * (t->s1 - t->s0));
+    for (size_t a = 0; a < s->length; a++)
+        for (size_t j = t->s0; j < t->s1; j++, at++)
+            t->job->c->k->split(t->x + a * wide + j * s->c_in, NULL, s->c_in,
+                                t->split + at * 2 * s->c_in, &t->scale[at]);
+}
+
+/* y of modules [b0, b1) += length tap a, module tap e, whose input starts at module `from`. */
+static void conv_tap(const struct conv_tile *t, size_t a, size_t e, size_t b0, size_t b1,
+                     size_t from)
+{
+    const struct conv_job *job = t->job;
     const struct conv_shape *s = job->s;
-    size_t width = o1 - o0, r = tap * s->m_out;
-    y += b0 * s->m_out + o0;
-    if (job->w->pack && job->c->k->panels) {
-        job->c->k->panels(job->w->pack, tap, o0 / PANEL, o1 / PANEL, x, s->c_in, b1 - b0, y,
-                          s->m_out, compute_fetch(job->c, thread));
+    const struct kernels *k = job->c->k;
+    size_t tap = a * s->kernel + e, width = t->o1 - t->o0;
+    const float *x = t->x + (a * s->modules + from) * s->c_in;
+    float *y = t->y + b0 * s->m_out + t->o0, *tmp = compute_tile(job->c, t->thread);
+    if (t->split) {
+        size_t at = a * (t->s1 - t->s0) + from - t->s0;
+        k->panels16(job->w->pack, tap, t->o0 / PANEL, t->o1 / PANEL,
+                    t->split + at * 2 * s->c_in, 2 * s->c_in, t->scale + at, b1 - b0, y,
+                    s->m_out, compute_fetch(job->c, t->thread));
         return;
     }
-    job->c->k->rows(job->w, r + o0, r + o1, x, s->c_in, b1 - b0, tmp, width);
+    if (mat_has_panels(k, job->w)) {
+        k->panels(job->w->pack, tap, t->o0 / PANEL, t->o1 / PANEL, x, s->c_in, b1 - b0, y,
+                  s->m_out, compute_fetch(job->c, t->thread));
+        return;
+    }
+    size_t r = tap * s->m_out;
+    k->rows(job->w, r + t->o0, r + t->o1, x, s->c_in, b1 - b0, tmp, width);
     for (size_t j = 0; j < b1 - b0; j++)
         for (size_t o = 0; o < width; o++)
             y[j * s->m_out + o] += tmp[j * width + o];
 }
 
-/* Outputs [o0, o1) of modules [j0, j1) at one position. */
-static void conv_tile(const struct conv_job *job, uint32_t thread, const float *x, size_t j0,
-                      size_t j1, size_t o0, size_t o1, float *y)
+static void conv_tile(const struct conv_tile *t)
 {
-    const struct conv_shape *s = job->s;
-    size_t half = (s->kernel - 1) / 2, wide = (size_t)s->modules * s->c_in;
-    for (size_t j = j0; j < j1; j++)
-        set_bias(job->bias ? job->bias + o0 : NULL, o1 - o0, y + j * s->m_out + o0);
+    const struct conv_shape *s = t->job->s;
+    size_t half = (s->kernel - 1) / 2;
+    for (size_t j = t->m0; j < t->m1; j++)
+        set_bias(t->job->bias ? t->job->bias + t->o0 : NULL, t->o1 - t->o0,
+                 t->y + j * s->m_out + t->o0);
     for (size_t a = 0; a < s->length; a++) {
         for (size_t e = 0; e < s->kernel; e++) {
             /* modules whose neighbour j + e - half exists */
-            size_t b0 = j0 + e < half ? half - e : j0;
-            size_t b1 = j1 + e > s->modules + half ? s->modules + half - e : j1;
+            size_t b0 = t->m0 + e < half ? half - e : t->m0;
+            size_t b1 = t->m1 + e > s->modules + half ? s->modules + half - e : t->m1;
             if (b0 < b1)
-                conv_tap(job, thread, a * s->kernel + e,
-                         x + a * wide + (b0 + e - half) * s->c_in, b0, b1, o0, o1, y);
+                conv_tap(t, a, e, b0, b1, b0 + e - half);
         }
     }
 }
@@ -288,8 +358,17 @@ static void conv_part(void *arg, uint32_t thread, size_t i0, size_t i1)
     for (size_t i = i0; i < i1; i++) {
         size_t t = i % j->n, m0 = i / j->n % runs * CONV_MODULES,
                o0 = i / j->n / runs * CONV_OUT;
-        conv_tile(j, thread, j->x + t * in, m0, min_size(m0 + CONV_MODULES, s->modules), o0,
-                  min_size(o0 + CONV_OUT, s->m_out), j->y + t * out);
+        struct conv_tile tile = {.job = j,
+                                 .thread = thread,
+                                 .x = j->x + t * in,
+                                 .m0 = m0,
+                                 .m1 = min_size(m0 + CONV_MODULES, s->modules),
+                                 .o0 = o0,
+                                 .o1 = min_size(o0 + CONV_OUT, s->m_out),
+                                 .y = j->y + t * out};
+        if (mat_has_quads(j->c->k, j->w) && tile_can_split(s))
+            split_tile(&tile);
+        conv_tile(&tile);
     }
 }
 

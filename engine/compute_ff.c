@@ -10,10 +10,6 @@
 #include <float.h>
 #include <string.h>
 
-#ifndef TERRA_NO_BLAS
-#include <cblas.h>
-#endif
-
 /* ---- controller ----------------------------------------------------------------- */
 
 struct choose_job {
@@ -49,7 +45,7 @@ static void scores(const struct choose_job *j, size_t k0, size_t k1)
     const struct ff_weights *w = j->w;
     size_t all = (size_t)w->blocks * w->units, r = w->ctl1.rows;
     size_t z0 = k0 * w->units, z1 = k1 * w->units;
-    if (w->ctl2.pack && j->c->k->panels) {
+    if (mat_has_panels(j->c->k, &w->ctl2)) {
         for (size_t t = 0; t < j->n; t++)
             memcpy(j->z + t * all + z0, w->ctlb + z0, (z1 - z0) * sizeof *j->z);
         j->c->k->panels(w->ctl2.pack, 0, z0 / PANEL, z1 / PANEL, j->low, r, j->n, j->z + z0,
@@ -208,50 +204,17 @@ static void dense_out_part(void *arg, uint32_t thread, size_t c0, size_t c1)
     (void)thread;
     struct ff_job *j = arg;
     const struct mat *w2 = &j->w->w2;
-    for (size_t t = 0; t < j->n; t++) {
-        float *y = j->y + t * w2->cols;
-        memcpy(y + c0, j->w->b2 + c0, (c1 - c0) * sizeof *y);
-        j->c->k->axpy_at(w2, NULL, j->hidden + t * w2->rows, w2->rows, c0, c1, y);
-    }
+    for (size_t t = 0; t < j->n; t++)
+        memcpy(j->y + t * w2->cols + c0, j->w->b2 + c0, (c1 - c0) * sizeof *j->y);
+    j->c->k->axpy_rows(w2, j->hidden, w2->rows, j->n, c0, c1, j->y + c0, w2->cols);
 }
 
-#ifndef TERRA_NO_BLAS
-/* y = hidden w2 by tiles: item i is a tile of columns and a tile of positions. */
-static void gemm_out_part(void *arg, uint32_t thread, size_t i0, size_t i1)
-{
-    struct ff_job *j = arg;
-    const struct mat *w = &j->w->w2;
-    float *tile = compute_tile(j->c, thread);
-    size_t outs = (w->cols + GEMM_OUT - 1) / GEMM_OUT;
-    for (size_t i = i0; i < i1; i++) {
-        size_t c0 = i % outs * GEMM_OUT, t0 = i / outs * GEMM_ROWS;
-        size_t c1 = min_size(c0 + GEMM_OUT, w->cols), t1 = min_size(t0 + GEMM_ROWS, j->n);
-        for (size_t t = t0; t < t1; t++)
-            memcpy(j->y + t * w->cols + c0, j->w->b2 + c0, (c1 - c0) * sizeof *j->y);
-        for (size_t r0 = 0; r0 < w->rows; r0 += GEMM_DEPTH) {
-            size_t r1 = min_size(r0 + GEMM_DEPTH, w->rows);
-            j->c->k->expand(w, r0, r1, c0, c1, tile, GEMM_OUT);
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)(t1 - t0),
-                        (int)(c1 - c0), (int)(r1 - r0), 1, j->hidden + t0 * w->rows + r0,
-                        (int)w->rows, tile, GEMM_OUT, 1, j->y + t0 * w->cols + c0,
-                        (int)w->cols);
-        }
-    }
-}
-#endif
-
+/* No sgemm here: its sums would not be those of the gathered rows. */
 void compute_ff_dense(struct compute *c, const struct ff_weights *w, const float *x, size_t n,
                       const uint16_t *unit, float *hidden, uint8_t *alive, float *y)
 {
     struct ff_job j = {c, w, x, n, unit, hidden, alive, y};
-    compute_linear(c, &w->w1, NULL, x, n, hidden);
+    linear_rows(c, &w->w1, x, n, hidden);
     pool_run(c->pool, w->blocks, 8, mask_part, &j);
-#ifndef TERRA_NO_BLAS
-    if (n >= GEMM_FROM) {
-        size_t outs = (w->w2.cols + GEMM_OUT - 1) / GEMM_OUT;
-        pool_run(c->pool, outs * ((n + GEMM_ROWS - 1) / GEMM_ROWS), 1, gemm_out_part, &j);
-        return;
-    }
-#endif
     pool_run(c->pool, w->w2.cols, 64, dense_out_part, &j);
 }

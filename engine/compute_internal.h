@@ -10,11 +10,13 @@
 
 /* Tile sizes are constants: they may change a sum's last bit, the machine must not. */
 enum {
-    GEMM_FROM = 16, /* positions from which sgemm beats row products */
+    GEMM_FROM = 16,         /* positions from which sgemm beats row products */
+    GEMM_WEIGHTS = 1 << 20, /* smaller matrices stay with the row kernels, whatever n is */
     GEMM_OUT = 128,
     GEMM_ROWS = 128,
     GEMM_DEPTH = 512,
     MODULE_GRAIN = 8, /* modules of a factored product that stay together */
+    SPLIT_ROWS = 64,  /* rows turned into 16 bits at a time */
     CONV_MODULES = 16,
     CONV_OUT = 2 * PANEL,
     CHOOSE_UNITS = 128, /* controller outputs computed between two looks at the maximum */

@@ -97,7 +97,7 @@ static void read_memory(struct terra_machine *m)
 
 void terra_machine_info(struct terra_machine *out)
 {
-    static const char *const names[] = {"avx512", "avx2", "neon", "scalar"};
+    static const char *const names[] = {"avx512vnni", "avx512", "avx2", "neon", "scalar"};
     *out = (struct terra_machine){0};
     read_cpu(out);
     read_memory(out);
@@ -205,9 +205,9 @@ double terra_machine_multiplies(uint32_t threads, uint32_t rounds, struct err *e
     float *w = xcalloc(MUL_OUTS * MUL_DEPTH, sizeof *w);
     j->k = kernels_get(NULL);
     j->w = (struct mat){.rows = MUL_OUTS, .cols = MUL_DEPTH, .data = w};
-    void *memory = aligned_alloc(64, pack_size(&j->w, 1));
+    void *memory = aligned_alloc(64, pack_size(&j->w, 1, false));
     if (p && memory) {
-        pack_fill(&pack, &j->w, 1, memory);
+        pack_fill(&pack, &j->w, 1, false, memory);
         j->w.pack = &pack;
         const double work = (double)MUL_ROWS * MUL_DEPTH * MUL_OUTS * MUL_REPEAT;
         for (uint32_t i = 0; i < rounds; i++) {

@@ -20,18 +20,20 @@ struct packer {
     struct arena a;
     struct pack *next; /* NULL: measuring */
     size_t n;
+    bool quads; /* the kernel set has products in 16 bits */
 };
 
-static void pack_mat(struct packer *p, struct mat *w, uint32_t groups)
+static void pack_mat(struct packer *p, struct mat *w, uint32_t groups, bool quads)
 {
-    size_t bytes = w->data && w->rows && !w->pack ? pack_size(w, groups) : 0;
+    quads = quads && p->quads && pack_size(w, groups, true);
+    size_t bytes = w->data && w->rows && !w->pack ? pack_size(w, groups, quads) : 0;
     if (!bytes)
         return;
     void *memory = arena_get(&p->a, bytes, 1);
     p->n++;
     if (!p->next || !memory)
         return;
-    pack_fill(p->next, w, groups, memory);
+    pack_fill(p->next, w, groups, quads, memory);
     w->pack = p->next++;
 }
 
@@ -39,9 +41,9 @@ static void pack_projection(struct packer *p, struct projection *j)
 {
     if ((j->kind == PROJ_FACTORED || j->kind == PROJ_MULTMOD) &&
         j->conv.modules >= FEWEST_MODULES)
-        pack_mat(p, &j->w, 1);
+        pack_mat(p, &j->w, 1, true);
     else if (j->kind == PROJ_CONV)
-        pack_mat(p, &j->w, j->conv.length * j->conv.kernel);
+        pack_mat(p, &j->w, j->conv.length * j->conv.kernel, true);
 }
 
 static void pack_stack(struct packer *p, struct stack *s)
@@ -56,7 +58,7 @@ static void pack_stack(struct packer *p, struct stack *s)
                 pack_projection(p, all[k]);
         }
         if (it->kind == ITEM_BLOCK && it->ff.s.ctl2.data && it->ff.s.units % PANEL == 0)
-            pack_mat(p, &it->ff.s.ctl2, 1);
+            pack_mat(p, &it->ff.s.ctl2, 1, false); /* from float activations */
     }
 }
 
@@ -113,8 +115,9 @@ static void plan_stack(struct stack *s)
 
 bool model_pack(struct terra_model *m, struct err *e)
 {
-    struct packer p = {0};
-    if (!kernels_get(NULL)->panels)
+    const struct kernels *k = kernels_get(NULL);
+    struct packer p = {.quads = k->panels16 != NULL};
+    if (!k->panels)
         return true;
     pack_all(&p, m);
     if (p.n == 0)

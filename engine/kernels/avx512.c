@@ -102,4 +102,19 @@ static inline __m512 v_zero_below(__m512 v, __m512 x, float limit)
 
 #include "engine/kernels/simd.h"
 
+const struct kernels kernels_avx512vnni = {
+    .name = "avx512vnni",
+    .rows = rows,
+    .rows_at = rows_at,
+    .axpy_at = axpy_at,
+    .axpy_rows = axpy_rows,
+    .panels = panels,
+    .split = vnni_split,
+    .panels16 = vnni_panels,
+    .expand = expand,
+    .norm = norm,
+    .softmax = softmax,
+    .sum_exp = sum_exp,
+};
+
 #endif

@@ -10,8 +10,7 @@
 /* Best first. */
 static const struct kernels *const sets[] = {
 #ifdef TERRA_X86_SETS
-    &kernels_avx512,
-    &kernels_avx2,
+    &kernels_avx512vnni, &kernels_avx512, &kernels_avx2,
 #endif
 #ifdef TERRA_NEON_SET
     &kernels_neon,
@@ -22,6 +21,8 @@ static const struct kernels *const sets[] = {
 static bool can_run(const struct kernels *k)
 {
 #ifdef TERRA_X86_SETS
+    if (k == &kernels_avx512vnni)
+        return can_run(&kernels_avx512) && __builtin_cpu_supports("avx512vnni");
     if (k == &kernels_avx512)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&

@@ -24,6 +24,8 @@ struct pack {
     uint32_t groups, panels, depth; /* depth: inputs */
     const void *data;               /* [groups][panels][depth][PANEL] */
     const float *scale;             /* [groups][panels][PANEL] for TERRA_I8, else NULL */
+    const int32_t *sum; /* NULL, or data is [groups][panels][depth / 4][PANEL][4], and the
+                         * weights of every output add up to this */
 };
 
 /* A weight matrix: one row per output, `cols` inputs, rows contiguous. */
@@ -36,9 +38,10 @@ struct mat {
 };
 
 /* Packs `w`, whose rows are `groups` equal runs of whole panels, into pack_size bytes,
- * aligned to 64.  pack_size is 0 if the runs are no whole panels. */
-size_t pack_size(const struct mat *w, uint32_t groups);
-void pack_fill(struct pack *p, const struct mat *w, uint32_t groups, void *memory);
+ * aligned to 64; by fours of inputs with sums if `quads`.  pack_size is 0 if the runs are no
+ * whole panels, or for quads if w is not int8 or its inputs are no multiple of 4. */
+size_t pack_size(const struct mat *w, uint32_t groups, bool quads);
+void pack_fill(struct pack *p, const struct mat *w, uint32_t groups, bool quads, void *memory);
 
 /* Memory that will be read soon: fetched into the cache while something else is computed. */
 struct fetch {
@@ -62,11 +65,24 @@ struct kernels {
     void (*axpy_at)(const struct mat *w, const uint32_t *row, const float *a, size_t n,
                     size_t c0, size_t c1, float *y);
 
+    /* The same over all rows for several y: y[t * ld_y + c - c0] += sum of a[t * ld_a + r] *
+     * w[r][c]; bit-identical to one axpy_at per t. */
+    void (*axpy_rows)(const struct mat *w, const float *a, size_t ld_a, size_t n, size_t c0,
+                      size_t c1, float *y, size_t ld_y);
+
     /* y[t * ld_y + o] += x[t] . w[o] of row group `group` for t < n and the outputs o of panels
      * [p0, p1), counted from the first of them.  Works off `f` meanwhile (NULL: nothing to
      * fetch). NULL in the scalar set. */
     void (*panels)(const struct pack *w, size_t group, size_t p0, size_t p1, const float *x,
                    size_t ld_x, size_t n, float *y, size_t ld_y, struct fetch *f);
+
+    /* The same for packs with sums, from activations in 16 bits: `split` turns n values
+     * x[i] * gate[i] (gate NULL: 1) into 2 n bytes and a scale.  Rows are ld_x bytes apart.
+     * NULL where the CPU has no such instructions. */
+    void (*split)(const float *x, const float *gate, size_t n, uint8_t *out, float *scale);
+    void (*panels16)(const struct pack *w, size_t group, size_t p0, size_t p1, const uint8_t *x,
+                     size_t ld_x, const float *x_scale, size_t n, float *y, size_t ld_y,
+                     struct fetch *f);
 
     /* Writes columns [c0, c1) of rows [r0, r1) as float, ld floats apart. */
     void (*expand)(const struct mat *w, size_t r0, size_t r1, size_t c0, size_t c1, float *out,
@@ -83,9 +99,21 @@ struct kernels {
     float (*sum_exp)(const float *x, size_t n, float max);
 };
 
-/* The best set this CPU runs, or the one named ("scalar", "avx2", "avx512", "neon"); NULL if it
+/* The best set this CPU runs, or the one named ("scalar", "avx2", "avx512", "avx512vnni",
+ * "neon"); NULL if it
  * cannot run here.  NULL `name` reads nothing from the environment. */
 const struct kernels *kernels_get(const char *name);
+
+/* Whether set k can use the packed copy of w, and in which form. */
+static inline bool mat_has_panels(const struct kernels *k, const struct mat *w)
+{
+    return w->pack && !w->pack->sum && k->panels;
+}
+
+static inline bool mat_has_quads(const struct kernels *k, const struct mat *w)
+{
+    return w->pack && w->pack->sum && k->panels16;
+}
 
 static inline size_t dtype_size(enum terra_dtype t)
 {

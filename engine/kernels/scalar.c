@@ -79,6 +79,13 @@ static void axpy_at(const struct mat *w, const uint32_t *row, const float *a, si
     }
 }
 
+static void axpy_rows(const struct mat *w, const float *a, size_t ld_a, size_t n, size_t c0,
+                      size_t c1, float *y, size_t ld_y)
+{
+    for (size_t t = 0; t < n; t++)
+        axpy_at(w, NULL, a + t * ld_a, w->rows, c0, c1, y + t * ld_y - c0);
+}
+
 static void expand(const struct mat *w, size_t r0, size_t r1, size_t c0, size_t c1, float *out,
                    size_t ld)
 {
@@ -140,6 +147,7 @@ const struct kernels kernels_scalar = {
     .rows = rows,
     .rows_at = rows_at,
     .axpy_at = axpy_at,
+    .axpy_rows = axpy_rows,
     .expand = expand,
     .norm = norm,
     .softmax = softmax,

@@ -277,6 +277,63 @@ static void axpy_at(const struct mat *w, const uint32_t *row, const float *a, si
     }
 }
 
+/* SIDE sums of COLS / SIDE vectors each. */
+INLINE void axpy_block(enum terra_dtype t, const struct mat *w, const float *a, size_t ld_a,
+                       size_t c, float *y, size_t ld_y)
+{
+    enum { WIDE = COLS / SIDE };
+    const size_t bytes = w->cols * dtype_size(t);
+    const char *p = (const char *)w->data;
+    V acc[SIDE * WIDE];
+    UNROLL for (int i = 0; i < SIDE * WIDE; i++)
+    {
+        acc[i] = v_load(y + i / WIDE * ld_y + i % WIDE * LANES);
+    }
+    for (size_t r = 0; r < w->rows; r++, p += bytes) {
+        V k[SIDE];
+        float scale = t == TERRA_I8 ? w->scale[r] : 1;
+        UNROLL for (int i = 0; i < SIDE; i++)
+        {
+            k[i] = v_set(a[i * ld_a + r] * scale);
+        }
+        UNROLL for (int j = 0; j < WIDE; j++)
+        {
+            V v = weights(t, p, c + j * LANES);
+            UNROLL for (int i = 0; i < SIDE; i++)
+            {
+                acc[i * WIDE + j] = v_fma(k[i], v, acc[i * WIDE + j]);
+            }
+        }
+    }
+    UNROLL for (int i = 0; i < SIDE * WIDE; i++)
+    {
+        v_store(y + i / WIDE * ld_y + i % WIDE * LANES, acc[i]);
+    }
+}
+
+static void axpy_rows(const struct mat *w, const float *a, size_t ld_a, size_t n, size_t c0,
+                      size_t c1, float *y, size_t ld_y)
+{
+    const size_t width = COLS / SIDE * LANES, whole = c0 + (c1 - c0) / width * width;
+    size_t t = 0;
+    for (; t + SIDE <= n; t += SIDE) {
+        const float *at = a + t * ld_a;
+        float *to = y + t * ld_y;
+        for (size_t c = c0; c < whole; c += width) {
+            if (w->dtype == TERRA_F32)
+                axpy_block(TERRA_F32, w, at, ld_a, c, to + c - c0, ld_y);
+            else if (w->dtype == TERRA_BF16)
+                axpy_block(TERRA_BF16, w, at, ld_a, c, to + c - c0, ld_y);
+            else
+                axpy_block(TERRA_I8, w, at, ld_a, c, to + c - c0, ld_y);
+        }
+        for (size_t i = 0; whole < c1 && i < SIDE; i++)
+            axpy_at(w, NULL, at + i * ld_a, w->rows, whole, c1, to + i * ld_y - c0);
+    }
+    for (; t < n; t++)
+        axpy_at(w, NULL, a + t * ld_a, w->rows, c0, c1, y + t * ld_y - c0);
+}
+
 /* ---- packed products ------------------------------------------------------------------- */
 
 /* y rows += scale * (x rows . `panels` neighbouring panels of weights, `bytes` apart). */
@@ -502,6 +559,7 @@ const struct kernels SIMD_SET = {
     .rows = rows,
     .rows_at = rows_at,
     .axpy_at = axpy_at,
+    .axpy_rows = axpy_rows,
     .panels = panels,
     .expand = expand,
     .norm = norm,

@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const names[] = {"scalar", "avx2", "avx512", "neon"};
-enum { SETS = 4, MAX_ROWS = 96, MAX_COLS = 300, GUARD = 64 };
+static const char *const names[] = {"scalar", "avx2", "avx512", "avx512vnni", "neon"};
+enum { SETS = 5, MAX_ROWS = 96, MAX_COLS = 300, GUARD = 64 };
 
 static uint32_t seed = 1;
 
@@ -128,6 +128,18 @@ static void check_axpy(const struct kernels *k, const struct kernels *ref, enum 
     assert_memory_equal(part, got, cols * sizeof *part);
     k->axpy_at(&s.w, some, few, 0, 0, cols, got);
     assert_memory_equal(part, got, cols * sizeof *part);
+
+    /* several sums at once, columns cut anywhere: the same bits */
+    enum { N = 6 };
+    float many[N * 40], sums[N * MAX_COLS] = {0}, cut[N * MAX_COLS];
+    size_t c0 = cols / 5, width = cols - c0;
+    fill(many, N * 40);
+    k->axpy_rows(&s.w, many, 40, N, c0, cols, sums, width);
+    for (size_t i = 0; i < N; i++) {
+        memset(cut, 0, cols * sizeof *cut);
+        k->axpy_at(&s.w, NULL, many + i * 40, 40, 0, cols, cut);
+        assert_memory_equal(sums + i * width, cut + c0, width * sizeof *cut);
+    }
     free(s.memory);
 }
 
@@ -154,9 +166,9 @@ static void check_panels(const struct kernels *k, const struct kernels *ref, enu
     struct pack p;
     float x[N * MAX_COLS], want[N * OUTS], got[N * OUTS], one[OUTS];
     make(&s, t, GROUPS * OUTS, cols);
-    size_t size = (pack_size(&s.w, GROUPS) + 63) / 64 * 64;
+    size_t size = (pack_size(&s.w, GROUPS, false) + 63) / 64 * 64;
     void *memory = aligned_alloc(64, size);
-    pack_fill(&p, &s.w, GROUPS, memory);
+    pack_fill(&p, &s.w, GROUPS, false, memory);
     fill(x, N * cols);
     for (size_t g = 0; g < GROUPS; g++) {
         ref->rows(&s.w, g * OUTS, (g + 1) * OUTS, x, cols, N, want, OUTS);
@@ -173,6 +185,56 @@ static void check_panels(const struct kernels *k, const struct kernels *ref, enu
             assert_memory_equal(one, got + i * OUTS, sizeof one);
         }
     }
+    free(memory);
+    free(s.memory);
+}
+
+/* Products in 16 bits against exact sums of the unrounded values: off by half a step of each
+ * input, times its weight. */
+static void check_quads(const struct kernels *k, const struct kernels *ref, enum terra_dtype t,
+                        uint32_t cols)
+{
+    enum { N = 9, OUTS = 3 * PANEL };
+    struct sample s;
+    struct pack p;
+    float x[N * MAX_COLS], gate[MAX_COLS], want[N * OUTS], got[N * OUTS], one[PANEL], scale[N];
+    uint8_t split[2 * N * MAX_COLS];
+    make(&s, t, OUTS, cols);
+    size_t size = pack_size(&s.w, 1, true);
+    assert_int_equal(size == 0, t != TERRA_I8 || cols % 4 != 0);
+    if (size == 0 || !k->panels16) {
+        free(s.memory);
+        return;
+    }
+    void *memory = aligned_alloc(64, (size + 63) / 64 * 64);
+    pack_fill(&p, &s.w, 1, true, memory);
+    fill(x, N * cols);
+    fill(gate, cols);
+    for (size_t i = 0; i < N; i++) {
+        k->split(x + i * cols, i ? gate : NULL, cols, split + i * 2 * cols, &scale[i]);
+        for (size_t c = 0; i && c < cols; c++)
+            x[i * cols + c] *= gate[c];
+    }
+    ref->rows(&s.w, 0, OUTS, x, cols, N, want, OUTS);
+    memset(got, 0, sizeof got);
+    k->panels16(&p, 0, 0, 3, split, 2 * cols, scale, N, got, OUTS, NULL);
+    near(got, want, N * OUTS, 1.6e-5f * (float)cols * 0.06f * 127);
+    for (size_t i = 0; i < N; i++)
+        for (size_t o = 0; o < 3; o++) {
+            memset(one, 0, sizeof one);
+            k->panels16(&p, 0, o, o + 1, split + i * 2 * cols, 2 * cols, scale + i, 1, one, 1,
+                        NULL);
+            assert_memory_equal(one, got + i * OUTS + o * PANEL, sizeof one);
+        }
+    x[cols / 2] = INFINITY;
+    k->split(x, NULL, cols, split, scale);
+    assert_true(isnan(scale[0]));
+    memset(x, 0, cols * sizeof *x);
+    k->split(x, NULL, cols, split, scale);
+    memset(one, 0, sizeof one);
+    k->panels16(&p, 0, 0, 1, split, 2 * cols, scale, 1, one, 1, NULL);
+    for (size_t o = 0; o < PANEL; o++)
+        assert_true(one[o] == 0);
     free(memory);
     free(s.memory);
 }
@@ -214,6 +276,12 @@ static void panels_agree(void **state)
 {
     (void)state;
     every_set(check_panels, false);
+}
+
+static void quads_agree(void **state)
+{
+    (void)state;
+    every_set(check_quads, false);
 }
 
 static void norm_and_softmax_agree(void **state)
@@ -279,6 +347,7 @@ int main(void)
         cmocka_unit_test(axpy_agrees),
         cmocka_unit_test(expand_agrees),
         cmocka_unit_test(panels_agree),
+        cmocka_unit_test(quads_agree),
         cmocka_unit_test(norm_and_softmax_agree),
         cmocka_unit_test(softmax_keeps_nan_and_uniform),
         cmocka_unit_test(names_choose),

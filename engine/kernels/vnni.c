@@ -1,0 +1,153 @@
+/* vnni.c - packed int8 products with AVX-512 VNNI.
+ *
+ * A row of activations becomes 16-bit whole numbers, as two planes of bytes: with
+ * u = 32768 + round(32767 x / max |x|), the sum of w * x is
+ * max / 32767 * (256 * (sum of w * high) + (sum of w * low) - 32768 * (sum of w)).
+ * All sums are exact in 32 bits, so only the rounding to 16 bits (relative to the row's
+ * largest value, like a float's to 24 relative to itself) is lost, and no order of
+ * operations can matter.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "engine/kernels/sets.h"
+
+#ifdef TERRA_X86_SETS
+
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 64")
+#endif
+
+enum { TILE = 4, PAIR = 2, LINE = 64 };
+
+/* x * gate, 16 at a time; the last vector may be partial. */
+static inline __m512 gated(const float *x, const float *gate, size_t k, size_t n)
+{
+    __mmask16 m = (__mmask16)(n - k >= 16 ? 0xFFFFu : (1u << (n - k)) - 1);
+    __m512 v = _mm512_maskz_loadu_ps(m, x + k);
+    return gate ? _mm512_mul_ps(v, _mm512_maskz_loadu_ps(m, gate + k)) : v;
+}
+
+void vnni_split(const float *x, const float *gate, size_t n, uint8_t *out, float *scale)
+{
+    __m512 most = _mm512_setzero_ps(), bad = _mm512_setzero_ps();
+    for (size_t k = 0; k < n; k += 16) {
+        __m512 v = gated(x, gate, k, n);
+        most = _mm512_max_ps(most, _mm512_abs_ps(v));
+        bad = _mm512_fmadd_ps(v, _mm512_setzero_ps(), bad); /* NaN, if any v is not finite */
+    }
+    float max = _mm512_reduce_max_ps(most), poison = _mm512_reduce_add_ps(bad);
+    *scale = max / 32767 + poison;
+    __m512 k32767 = _mm512_set1_ps(max > 0 && isfinite(max) ? 32767 / max : 0);
+    for (size_t k = 0; k < n; k += 16) {
+        __m512i u = _mm512_cvtps_epi32(_mm512_mul_ps(gated(x, gate, k, n), k32767));
+        __mmask16 m = (__mmask16)(n - k >= 16 ? 0xFFFFu : (1u << (n - k)) - 1);
+        u = _mm512_add_epi32(u, _mm512_set1_epi32(32768));
+        _mm_mask_storeu_epi8(out + k, m, _mm512_cvtepi32_epi8(_mm512_srli_epi32(u, 8)));
+        _mm_mask_storeu_epi8(out + n + k, m, _mm512_cvtepi32_epi8(u));
+    }
+}
+
+static inline __attribute__((always_inline)) void
+tile(const int8_t *w, size_t bytes, size_t depth, const float *scale, const int32_t *sum,
+     const uint8_t *x, size_t ld_x, const float *x_scale, int n, int panels, float *y,
+     size_t ld_y, struct fetch *f)
+{
+    __m512i high[TILE * PAIR], low[TILE * PAIR];
+    const char *ahead = f->p;
+    const size_t steps = depth / 4, last = f->lines < 2 * steps ? f->lines : 2 * steps;
+    UNROLL for (int i = 0; i < n * panels; i++)
+    {
+        high[i] = low[i] = _mm512_setzero_si512();
+    }
+    for (size_t k = 0; k < steps; k++) {
+        size_t line = 2 * k < last ? 2 * k : last;
+        __builtin_prefetch(ahead + line * LINE, 0, 2);
+        __builtin_prefetch(ahead + (line < last ? line + 1 : line) * LINE, 0, 2);
+        __m512i v[PAIR];
+        UNROLL for (int j = 0; j < panels; j++)
+        {
+            v[j] = _mm512_loadu_si512(w + j * bytes + k * 4 * PANEL);
+        }
+        UNROLL for (int i = 0; i < n; i++)
+        {
+            int32_t h, l;
+            memcpy(&h, x + i * ld_x + 4 * k, 4);
+            memcpy(&l, x + i * ld_x + depth + 4 * k, 4);
+            __m512i vh = _mm512_set1_epi32(h), vl = _mm512_set1_epi32(l);
+            UNROLL for (int j = 0; j < panels; j++)
+            {
+                high[i * panels + j] = _mm512_dpbusd_epi32(high[i * panels + j], vh, v[j]);
+                low[i * panels + j] = _mm512_dpbusd_epi32(low[i * panels + j], vl, v[j]);
+            }
+        }
+    }
+    UNROLL for (int j = 0; j < panels; j++)
+    {
+        /* 32768 * sum of w = 256 * 128 * sum of w */
+        __m512i offset = _mm512_slli_epi32(_mm512_loadu_si512(sum + j * PANEL), 7);
+        __m512 s = _mm512_loadu_ps(scale + j * PANEL);
+        UNROLL for (int i = 0; i < n; i++)
+        {
+            __m512 h = _mm512_cvtepi32_ps(_mm512_sub_epi32(high[i * panels + j], offset));
+            __m512 t = _mm512_fmadd_ps(h, _mm512_set1_ps(256),
+                                       _mm512_cvtepi32_ps(low[i * panels + j]));
+            float *p = y + i * ld_y + j * PANEL;
+            _mm512_storeu_ps(p, _mm512_fmadd_ps(t, _mm512_mul_ps(s, _mm512_set1_ps(x_scale[i])),
+                                                _mm512_loadu_ps(p)));
+        }
+    }
+    f->p += last * LINE;
+    f->lines -= last;
+}
+
+#define CASE(rows)                                                                             \
+    case rows:                                                                                 \
+        tile(w, bytes, depth, scale, sum, x, ld_x, x_scale, rows, panels, y, ld_y, f);         \
+        break
+
+static inline __attribute__((always_inline)) void
+all_rows(const int8_t *w, size_t bytes, size_t depth, const float *scale, const int32_t *sum,
+         const uint8_t *x, size_t ld_x, const float *x_scale, size_t n, int panels, float *y,
+         size_t ld_y, struct fetch *f)
+{
+    while (n) {
+        size_t m = n < TILE ? n : TILE;
+        switch (m) {
+            CASE(1);
+            CASE(2);
+            CASE(3);
+            CASE(4);
+        }
+        x += m * ld_x;
+        x_scale += m;
+        y += m * ld_y;
+        n -= m;
+    }
+}
+
+void vnni_panels(const struct pack *p, size_t group, size_t p0, size_t p1, const uint8_t *x,
+                 size_t ld_x, const float *x_scale, size_t n, float *y, size_t ld_y,
+                 struct fetch *f)
+{
+    const size_t bytes = (size_t)p->depth * PANEL, at = group * p->panels + p0;
+    const int8_t *w = (const int8_t *)p->data + at * bytes;
+    const float *scale = p->scale + at * PANEL;
+    const int32_t *sum = p->sum + at * PANEL;
+    struct fetch none = {p->data, 0};
+    f = f ? f : &none;
+    for (size_t m; p0 < p1; p0 += m, w += m * bytes, scale += m * PANEL, sum += m * PANEL) {
+        m = p1 - p0 < PAIR ? 1 : PAIR;
+        if (m == PAIR)
+            all_rows(w, bytes, p->depth, scale, sum, x, ld_x, x_scale, n, PAIR, y, ld_y, f);
+        else
+            all_rows(w, bytes, p->depth, scale, sum, x, ld_x, x_scale, n, 1, y, ld_y, f);
+        y += m * PANEL;
+    }
+}
+
+#endif
