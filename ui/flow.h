@@ -58,7 +58,8 @@ void flow_free(struct flow *f);
 void flow_clear(struct flow *f);
 /* A new block, on a new line. */
 void flow_begin(struct flow *f, enum flow_kind kind);
-/* More text of the last block. `token` as above; level 255 for none. */
+/* More text of the last block, whole characters at a time.  `token` as above; level 255
+ * for none. */
 void flow_add(struct flow *f, const char *text, size_t n, int32_t token, uint8_t level);
 /* flow_begin, flow_add without a token. */
 void flow_put(struct flow *f, enum flow_kind kind, const char *text);

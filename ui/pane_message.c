@@ -26,19 +26,18 @@ void pane_rule(struct surface *s, const struct theme *t, int y, const char *titl
     }
 }
 
-/* "[#####.....] 48%"; returns the column after it. */
+/* " 48% [#####.....]"; returns the column after it. */
 static int draw_progress(struct surface *s, const struct theme *t, int x, double share)
 {
     struct style gauge = theme_style(t, ROLE_GAUGE), dim = theme_style(t, ROLE_DIM);
     int w = s->w >= 100 ? 30 : s->w >= 60 ? 16 : 8;
-    int full = (int)((share > 1 ? 1 : share) * w + 0.5);
+    share = share > 1 ? 1 : share;
+    int full = (int)(share * w + 0.5);
+    x = surface_printf(s, x, 0, theme_style(t, ROLE_TEXT), "%3.0f%% ", share * 100);
     x = surface_text(s, x, 0, "[", dim);
     for (int i = 0; i < w; i++)
         surface_rune(s, x + i, 0, i < full ? '#' : '.', i < full ? gauge : dim);
-    x = surface_text(s, x + w, 0, "] ", dim);
-    char text[16];
-    snprintf(text, sizeof text, "%3.0f%%  ", (share > 1 ? 1 : share) * 100);
-    return surface_text(s, x, 0, text, theme_style(t, ROLE_TEXT));
+    return surface_text(s, x + w, 0, "]  ", dim);
 }
 
 void pane_message(struct surface *s, const struct theme *t, const struct vm_message *vm)
