@@ -84,7 +84,7 @@ void pane_help(struct surface *s, const struct theme *t, const struct vm_help *v
 {
     enum { MAX_LINES = 512 };
     struct help_line line[MAX_LINES];
-    int w = s->w * 7 / 10, h = s->h * 7 / 10;
+    int w = s->w * (s->w >= 120 ? 9 : 7) / 10, h = s->h * 7 / 10;
     w = w < 76 ? (s->w < 76 ? s->w : 76) : w;
     h = h < 12 ? (s->h < 12 ? s->h : 12) : h;
     struct rect r = {(s->w - w) / 2, (s->h - h) / 2, w, h};

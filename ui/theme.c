@@ -14,7 +14,7 @@ static const uint32_t ramp_rgb[2][THEME_LEVELS] = {
     {0xfdfae6, 0xeaf1bc, 0xd8e892, 0xc3e06f, 0xa2d572, 0x80cb76, 0x5fc17a, 0x43b47f, 0x379e85,
      0x2a898c, 0x2b6e8c, 0x32508a, 0x363876, 0x392063, 0x330e48, 0x160a1e}};
 static const uint8_t ramp_256[2][THEME_LEVELS] = {
-    {234, 235, 236, 237, 24, 25, 30, 36, 72, 77, 113, 149, 185, 191, 227, 230},
+    {234, 235, 236, 237, 238, 24, 30, 36, 72, 77, 113, 149, 185, 191, 227, 230},
     {230, 192, 186, 150, 114, 78, 72, 36, 31, 30, 25, 24, 55, 54, 53, 234}};
 /* Sixteen-colour terminals choose their own shades: glyphs carry the level, colour
  * only helps. Blue is left out, it is unreadable on many black backgrounds. */

@@ -245,7 +245,7 @@ static void every_shade_arrives(void **state)
     (void)state;
     struct played p;
     play(&p, "xterm-256color", scene_draw);
-    static const int ramp[] = {234, 235, 236, 237, 24, 25, 30, 36, 72, 77, 113, 149, 185};
+    static const int ramp[] = {234, 235, 236, 237, 238, 24, 30, 36, 72, 77, 113, 149, 185};
     for (size_t i = 0; i < sizeof ramp / sizeof *ramp; i++) {
         char fg[24], bg[24];
         snprintf(fg, sizeof fg, "38;5;%d", ramp[i]);
