@@ -33,7 +33,8 @@ CREATE TABLE session(
   title TEXT,
   created_ms INT NOT NULL,
   updated_ms INT NOT NULL,
-  deleted_ms INT -- hidden; purged when a later process starts
+  deleted_ms INT, -- hidden; below 0: being purged
+  deleted_pid INT, deleted_start INT, deleted_boot TEXT -- it may be undone while this process lives
 ) STRICT;
 CREATE INDEX session_updated ON session(updated_ms);
 

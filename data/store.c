@@ -148,21 +148,6 @@ static bool use_journal(struct store *s, struct store_report *rep, struct err *e
     return store_exec(s, "PRAGMA synchronous = NORMAL", e) && store_exec(s, limit, e);
 }
 
-static bool purge(struct store *s, struct store_report *rep, struct err *e)
-{
-    int64_t n = 0, gone = 0;
-    if (!store_pragma_int(s, "SELECT count(*) FROM session WHERE deleted_ms IS NOT NULL", &n,
-                          e))
-        return false;
-    if (n == 0)
-        return true; /* the usual start takes no write lock */
-    if (!store_begin(s, e) || !store_end(s, store_purge(s, INT64_MIN, &gone, e), e))
-        return false;
-    rep->purged = (uint32_t)gone;
-    store_give_back(s);
-    return true;
-}
-
 /* A newer file may hold what this program does not know: it only reads. */
 static bool open_newer(struct store *s, int64_t version, struct store_report *rep,
                        struct err *e)
@@ -212,7 +197,7 @@ static bool open_file(struct store *s, struct store_report *rep, struct err *e)
         return false;
     if (!store_recover(s, rep, e) && s->trouble != STORE_BUSY)
         return false;
-    if (!s->opts.keep_deleted && !purge(s, rep, e) && s->trouble != STORE_BUSY)
+    if (!store_purge_left(s, rep, e) && s->trouble != STORE_BUSY)
         return false;
     s->trouble = STORE_FINE; /* a busy moment: the next start will do it */
     return true;

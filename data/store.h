@@ -44,10 +44,9 @@ enum store_trouble {
 };
 
 struct store_opts {
-    const char *path;  /* ":memory:" keeps nothing */
-    uint32_t busy_ms;  /* wait for locks; 0: 5000 */
-    bool read_only;    /* never writes; the file must exist */
-    bool keep_deleted; /* do not purge what earlier processes deleted */
+    const char *path; /* ":memory:" keeps nothing */
+    uint32_t busy_ms; /* wait for locks; 0: 5000 */
+    bool read_only;   /* never writes; the file must exist */
 };
 
 /* What opening found and did. */
@@ -57,7 +56,7 @@ struct store_report {
     int schema_found, schema_now; /* found is 0 for a new file */
     char backup[512];             /* copy made before migrating; "" if none */
     uint32_t interrupted;         /* runs that a dead process left unfinished */
-    uint32_t purged;              /* deleted sessions that are gone now */
+    uint32_t purged;              /* deleted sessions whose undo nobody can want any more */
     char note[320];               /* one line worth showing, or "" */
 };
 
@@ -147,7 +146,8 @@ bool store_session_get(struct store *s, int64_t id, struct pool *p, struct store
 /* The session that changed last; ERR_CHECK if there is none. */
 bool store_session_last(struct store *s, int64_t *id, struct err *e);
 bool store_session_rename(struct store *s, int64_t id, const char *title, struct err *e);
-/* Deleting hides; undelete brings back until the next process opens the file. */
+/* Deleting hides.  It can be undone while the process that did it lives; the first start
+ * after that purges. */
 bool store_session_delete(struct store *s, int64_t id, struct err *e);
 bool store_session_undelete(struct store *s, int64_t id, struct err *e);
 /* n_all (may be NULL): how many match without the limit. */

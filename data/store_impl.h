@@ -88,9 +88,11 @@ bool store_begin(struct store *s, struct err *e);
 /* ok: commits, else rolls back; returns whether it was committed. */
 bool store_end(struct store *s, bool ok, struct err *e);
 
-/* Deletes sessions that are marked so or changed last before `before_ms`, with all that
- * hangs on them; inside the caller's transaction. */
+/* Deletes sessions that are doomed or changed last before `before_ms`, with all that hangs
+ * on them; inside the caller's transaction. */
 bool store_purge(struct store *s, int64_t before_ms, int64_t *sessions, struct err *e);
+/* Purges what dead processes deleted. */
+bool store_purge_left(struct store *s, struct store_report *rep, struct err *e);
 /* Free pages go back to the disk; that others read meanwhile only postpones it. */
 void store_give_back(struct store *s);
 

@@ -1,4 +1,4 @@
-/* What a process that died left behind.
+/* What a process that died left behind: unfinished runs, deleted sessions.
  * SPDX-License-Identifier: MIT */
 #include "data/store_impl.h"
 
@@ -83,20 +83,22 @@ bool store_index_output(struct store *s, int64_t run, const char *text, size_t n
 
 /* ---- recovery ------------------------------------------------------------------- */
 
-static bool find_dead(struct store *s, struct buf *runs, struct err *e)
+/* Rows (id, pid, start, boot) whose process is dead; their ids go to *ids. */
+static bool find_dead(struct store *s, enum store_statement which, struct buf *ids,
+                      struct err *e)
 {
     struct store_process now;
     store_this_process(&now);
-    sqlite3_stmt *st = store_stmt(s, STMT_RUN_RUNNING, e);
+    sqlite3_stmt *st = store_stmt(s, which, e);
     if (!st)
         return false;
     int got;
     while ((got = store_row(s, st, e)) == 1) {
         const char *boot = (const char *)sqlite3_column_text(st, 3);
-        int64_t run = sqlite3_column_int64(st, 0);
+        int64_t id = sqlite3_column_int64(st, 0);
         if (is_dead(sqlite3_column_int64(st, 1), sqlite3_column_int64(st, 2), boot ? boot : "",
                     &now))
-            buf_add(runs, &run, sizeof run);
+            buf_add(ids, &id, sizeof id);
     }
     return got == 0;
 }
@@ -148,7 +150,7 @@ static bool interrupt(struct store *s, int64_t run, uint32_t *n, struct err *e)
 bool store_recover(struct store *s, struct store_report *rep, struct err *e)
 {
     struct buf runs = {0};
-    bool ok = find_dead(s, &runs, e);
+    bool ok = find_dead(s, STMT_RUN_RUNNING, &runs, e);
     /* Somebody died while writing: trust nothing before it was looked at. */
     if (ok && runs.len && (ok = quick_check(s, e) && store_begin(s, e))) {
         for (size_t at = 0; ok && at < runs.len; at += sizeof(int64_t)) {
@@ -159,5 +161,28 @@ bool store_recover(struct store *s, struct store_report *rep, struct err *e)
         ok = store_end(s, ok, e);
     }
     buf_free(&runs);
+    return ok;
+}
+
+bool store_purge_left(struct store *s, struct store_report *rep, struct err *e)
+{
+    struct buf ids = {0};
+    int64_t gone = 0;
+    bool ok = find_dead(s, STMT_SESSION_DELETERS, &ids, e);
+    if (ok && ids.len && (ok = store_begin(s, e))) { /* the usual start takes no write lock */
+        for (size_t at = 0; ok && at < ids.len; at += sizeof(int64_t)) {
+            int64_t id;
+            memcpy(&id, ids.data + at, sizeof id);
+            sqlite3_stmt *st = store_stmt(s, STMT_SESSION_DOOM, e);
+            if (st)
+                bind_int(st, 1, id);
+            ok = st && store_done(s, st, e);
+        }
+        ok = store_end(s, ok && store_purge(s, INT64_MIN, &gone, e), e);
+        if (ok)
+            store_give_back(s);
+    }
+    rep->purged = ok ? (uint32_t)gone : 0;
+    buf_free(&ids);
     return ok;
 }

@@ -111,7 +111,14 @@ static bool set_deleted(struct store *s, int64_t id, bool deleted, struct err *e
     sqlite3_stmt *st = store_stmt(s, STMT_SESSION_DELETED, e);
     if (st) {
         bind_int(st, 1, id);
-        bind_id(st, 2, deleted ? clock_wall_ms() : 0);
+        if (deleted) {
+            struct store_process me;
+            store_this_process(&me);
+            bind_int(st, 2, clock_wall_ms());
+            bind_int(st, 3, me.pid);
+            bind_id(st, 4, me.start);
+            bind_text(st, 5, me.boot);
+        }
     }
     return store_end(s, st && store_one_int(s, st, NULL, "no such session", e), e);
 }

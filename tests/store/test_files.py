@@ -25,6 +25,7 @@ BUILD = Path(os.environ.get("TERRA_BUILD", ROOT / "build"))
 PROGRAM = str(BUILD / "tests/unit/data/test_store_program")
 PLACES, UNITS, NONE = 12, 8, 0xFFFF  # as tests/unit/data/store_fixture.h makes them
 BUSY, FULL = 1, 2  # enum store_trouble
+PATIENT_MS = "20000"  # wait for locks longer than any test lasts
 
 
 def unit_at(row: int, place: int) -> int:
@@ -98,7 +99,7 @@ class Files(unittest.TestCase):
             db.execute("INSERT INTO run_fts(run_fts) VALUES('integrity-check')")
 
     def test_schema_is_the_one_that_is_documented(self) -> None:
-        self.must_run("once", "10")
+        self.must_run("once", "10", PATIENT_MS)
         query = "SELECT type, name, sql FROM sqlite_schema ORDER BY name"
         with closing(sqlite3.connect(":memory:")) as want, database(self.db) as have:
             want.executescript((ROOT / "data/schema.sql").read_text(encoding="utf-8"))
@@ -108,7 +109,7 @@ class Files(unittest.TestCase):
             self.assertEqual(have.execute("PRAGMA journal_mode").fetchone(), ("wal",))
 
     def test_traces_decode_from_the_manual(self) -> None:
-        self.must_run("once", "150")
+        self.must_run("once", "150", PATIENT_MS)
         units: dict[int, list[int]] = {}
         alive: dict[int, list[int]] = {}
         with database(self.db) as db:
@@ -162,11 +163,9 @@ class Files(unittest.TestCase):
             self.must_run("read")
 
     def test_writers_at_once(self) -> None:
-        self.must_run("once", "1")
-        jobs = [
-            subprocess.Popen([PROGRAM, "once", str(self.db), "400"], stdout=subprocess.PIPE)
-            for _ in range(4)
-        ]
+        self.must_run("once", "1", PATIENT_MS)
+        command = [PROGRAM, "once", str(self.db), "400", PATIENT_MS]
+        jobs = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(4)]
         while any(job.poll() is None for job in jobs):
             with database(self.db) as db:  # readers see whole transactions only
                 (bad,) = db.execute(
@@ -182,15 +181,15 @@ class Files(unittest.TestCase):
             self.assertEqual(db.execute("SELECT count(*) FROM token").fetchone(), (1601,))
 
     def test_exclusive_holder(self) -> None:
-        self.must_run("once", "1")
+        self.must_run("once", "1", PATIENT_MS)
         with database(self.db) as db:
             db.execute("BEGIN EXCLUSIVE")
-            done = self.run_program("once", "5")
+            done = self.run_program("once", "5", "300")
             self.assertEqual(done.returncode, 5)
             self.assertIn(f"trouble {BUSY}\n", done.stdout)
             self.assertIn("locked by another process", done.stdout)
             db.execute("ROLLBACK")
-        self.must_run("once", "5")
+        self.must_run("once", "5", PATIENT_MS)
 
     def test_full_disk(self) -> None:
         """A small disk, or a limit of the file size where one may not be mounted."""
@@ -206,14 +205,14 @@ class Files(unittest.TestCase):
         if mounted:
             self.addCleanup(subprocess.run, ["umount", str(disk)])
         self.db = disk / "history.db"
-        self.must_run("once", "100")
+        self.must_run("once", "100", PATIENT_MS)
 
         def limit() -> None:
             if not mounted:
                 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
                 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 
-        done = self.run_program("once", "60000", before=limit)
+        done = self.run_program("once", "60000", PATIENT_MS, before=limit)
         self.assertEqual(done.returncode, 5, done.stdout + done.stderr)
         self.assertIn(f"trouble {FULL}\n", done.stdout)
         self.assertIn("disk full", done.stdout)
@@ -227,10 +226,10 @@ class Files(unittest.TestCase):
             ).fetchone()
             self.assertEqual(n, tokens)
             self.assertGreater(n, 500)
-        self.must_run("once", "500")
+        self.must_run("once", "500", PATIENT_MS)
 
     def test_damaged_bytes_never_crash(self) -> None:
-        self.must_run("once", "700")
+        self.must_run("once", "700", PATIENT_MS)
         with database(self.db) as db:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         good = self.db.read_bytes()

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #define LAYERS 2
 #define BLOCKS 6
@@ -38,6 +39,16 @@ static inline const char *scratch_dir(void)
         assert_non_null(mkdtemp(dir));
     }
     return dir;
+}
+
+/* SQL behind the store's back. */
+static inline void raw(const char *file, const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    sqlite3_close(db);
 }
 
 static inline void remove_scratch(void)

@@ -1,7 +1,8 @@
 /* A store that could not be reopened; and, called with arguments, the program that
  * the scripts in tests/store start, kills and starves:
  *   write PATH       appends to one run without end; prints "made N" and "kept N"
- *   once PATH N      one run of N tokens; prints its trouble, exit status 5 if it has one
+ *   once PATH N MS   one run of N tokens, waiting MS for locks; prints its trouble, exit
+ *                    status 5 if it has one
  *   open PATH        opens; prints what was found as JSON
  *   read PATH        reads everything there is
  * SPDX-License-Identifier: MIT */
@@ -11,6 +12,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#define PATIENT_MS 20000
+
 /* ---- the program ------------------------------------------------------------------- */
 
 static int failed(const struct err *e)
@@ -19,15 +22,16 @@ static int failed(const struct err *e)
     return e->kind ? (int)e->kind : 1;
 }
 
-static struct store *start(const char *path, struct store_report *rep, struct err *e)
+static struct store *start(const char *path, uint32_t busy_ms, struct store_report *rep,
+                           struct err *e)
 {
-    return store_open(&(struct store_opts){.path = path, .busy_ms = 300}, rep, e);
+    return store_open(&(struct store_opts){.path = path, .busy_ms = busy_ms}, rep, e);
 }
 
 static int write_forever(const char *path)
 {
     struct err e = {0};
-    struct store *s = start(path, NULL, &e);
+    struct store *s = start(path, PATIENT_MS, NULL, &e);
     if (!s)
         return failed(&e);
     int64_t run = begin_run(s, new_session(s, NULL), "endless");
@@ -43,10 +47,10 @@ static int write_forever(const char *path)
     }
 }
 
-static int write_once(const char *path, uint32_t n)
+static int write_once(const char *path, uint32_t n, uint32_t busy_ms)
 {
     struct err e = {0};
-    struct store *s = start(path, NULL, &e);
+    struct store *s = start(path, busy_ms, NULL, &e);
     if (!s)
         return failed(&e);
     int64_t session, run;
@@ -69,7 +73,7 @@ static int open_and_report(const char *path)
 {
     struct err e = {0};
     struct store_report rep;
-    struct store *s = start(path, &rep, &e);
+    struct store *s = start(path, PATIENT_MS, &rep, &e);
     struct buf b = {0};
     json_open(&b, NULL, '{');
     json_bool(&b, "open", s != NULL);
@@ -97,7 +101,7 @@ static int read_all(const char *path)
 {
     struct err e = {0};
     struct pool p = {0};
-    struct store *s = start(path, NULL, &e);
+    struct store *s = start(path, PATIENT_MS, NULL, &e);
     if (!s)
         return failed(&e);
     struct store_session *list = NULL;
@@ -165,8 +169,9 @@ int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "write") == 0)
         return write_forever(argv[2]);
-    if (argc == 4 && strcmp(argv[1], "once") == 0)
-        return write_once(argv[2], (uint32_t)strtoul(argv[3], NULL, 10));
+    if (argc == 5 && strcmp(argv[1], "once") == 0)
+        return write_once(argv[2], (uint32_t)strtoul(argv[3], NULL, 10),
+                          (uint32_t)strtoul(argv[4], NULL, 10));
     if (argc == 3 && strcmp(argv[1], "open") == 0)
         return open_and_report(argv[2]);
     if (argc == 3 && strcmp(argv[1], "read") == 0)

@@ -21,15 +21,6 @@ static int fresh_path(void **state)
 
 /* ---- helpers ---------------------------------------------------------------------- */
 
-static void raw(const char *file, const char *sql)
-{
-    sqlite3 *db;
-    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    sqlite3_close(db);
-}
-
 static int raw_int(const char *file, const char *sql)
 {
     sqlite3 *db;
