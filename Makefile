@@ -28,7 +28,7 @@ WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 CPPFLAGS_ALL := -I. -I$(B) -D_XOPEN_SOURCE=700 -D_XOPEN_SOURCE_EXTENDED -D_DEFAULT_SOURCE \
         -DTERRA_VERSION='"$(VERSION)"' -DTERRA_PREFIX='"$(prefix)"' \
         $(if $(filter none,$(BLAS)),-DTERRA_NO_BLAS) \
-        $(if $(filter scalar,$(KERNELS)),-DTERRA_SCALAR_ONLY) \
+        $(if $(filter scalar,$(KERNELS)),-DTERRA_SCALAR_ONLY) $(if $(SAN),-DTERRA_NO_UNROLL) \
         $(filter-out -D%,$(shell pkg-config --cflags $(PKGS) 2>/dev/null)) \
         $(if $(filter none,$(BLAS)),,$(shell pkg-config --cflags openblas 2>/dev/null)) $(CPPFLAGS)
 # No value-changing floating point: a sparse and a masked run must agree bit for bit.

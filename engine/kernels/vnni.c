@@ -16,7 +16,9 @@
 #include <math.h>
 #include <string.h>
 
-#ifdef __clang__
+#if defined(TERRA_NO_UNROLL)
+#define UNROLL
+#elif defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 64")
