@@ -150,7 +150,7 @@ tsan: ## the app's tests under TSan
 
 fuzz: ## fuzz every parser for T= seconds each (clang)
 	$(Q)$(MAKE) --no-print-directory B=build/fuzz CC=clang FUZZING=1 SAN=address,undefined \
-	    CFLAGS=-fsanitize=fuzzer-no-link BLAS=none OPT='-O1 -g' fuzz-run
+	    CFLAGS=-fsanitize=fuzzer-no-link BLAS=none KERNELS=scalar OPT='-O1 -g' fuzz-run
 .PHONY: fuzz-run
 fuzz-run: $(FUZZ_BIN)
 	$(Q)for f in $(FUZZ_BIN); do n=$$(basename $$f); mkdir -p $(B)/corpus/$$n; \
