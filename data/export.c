@@ -35,6 +35,8 @@ static bool flush(struct exporter *x)
 
 bool export_format_parse(const char *name, enum export_format *out, struct err *e)
 {
+    if (strcmp(name, "cast") == 0)
+        name = "asciicast"; /* as such files are called */
     for (int i = 0; i < EXPORT_FORMATS; i++) {
         if (strcmp(name, export_format_name[i]) == 0) {
             *out = (enum export_format)i;
@@ -42,7 +44,8 @@ bool export_format_parse(const char *name, enum export_format *out, struct err *
         }
     }
     return err_set(e, ERR_USAGE,
-                   "export format \"%s\" is none of md, json, jsonl, csv, trace, cast", name);
+                   "export format \"%s\" is none of md, json, jsonl, csv, trace, asciicast",
+                   name);
 }
 
 /* ---- Markdown -------------------------------------------------------------------- */

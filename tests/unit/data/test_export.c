@@ -190,6 +190,12 @@ static void failures_are_told(void **state)
     enum export_format format;
     assert_true(export_format_parse("jsonl", &format, &e));
     assert_int_equal(format, EXPORT_JSONL);
+    for (int i = 0; i < EXPORT_FORMATS; i++) {
+        assert_true(export_format_parse(export_format_name[i], &format, &e));
+        assert_int_equal(format, i);
+    }
+    assert_true(export_format_parse("cast", &format, &e));
+    assert_int_equal(format, EXPORT_CAST);
     assert_false(export_format_parse("xml", &format, &e));
     assert_int_equal(e.kind, ERR_USAGE);
     FILE *full = fopen("/dev/full", "w");
