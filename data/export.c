@@ -11,7 +11,7 @@
 #include <time.h>
 
 const char *const export_format_name[EXPORT_FORMATS] = {"md",  "json",  "jsonl",
-                                                        "csv", "trace", "cast"};
+                                                        "csv", "trace", "asciicast"};
 
 #define CAST_COLS 80
 #define CAST_ROWS 24
