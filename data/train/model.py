@@ -46,7 +46,7 @@ class Config:
     length_kernel: int = 3
     attention_output: str = "mult"  # of sparse attention: "none" or "mult"
     positions: int = 256
-    max_source: int = 192
+    max_source: int = 160
     max_target: int = 40
     quantised_share: float = 0.3
 
@@ -357,25 +357,28 @@ class Net(nn.Module):
 
         The output weights start as the embeddings, and decoder attention starts with identity
         values: a row averages what it attends to. With convolutions the first layer's keys are
-        the tokens before, so that it finds what followed the current token earlier on.
+        the tokens before, so that it finds what followed the current token earlier on. Without
+        convolutions the encoder's last SRU brings the token before.
         """
         c, d = self.c, self.c.d_model
         if c.loss_modules:
             gate, proj = torch.randn_like(self.loss.gate).sign(), torch.randn_like(self.loss.proj)
             self.loss.gate.copy_(gate)
-            self.loss.proj.copy_(proj * 0.25 / math.sqrt(d))
+            self.loss.proj.copy_(proj * 0.6 / math.sqrt(d))
             self.emb.copy_((gate[:, None] * proj).flatten(0, 1) / math.sqrt(d))
         else:
-            self.loss.w.copy_(self.emb * 0.25)
+            self.loss.w.copy_(self.emb * 0.6)
         for i in range(c.n_decoder_layers):
             for j in range(c.n_decoder_attention_layers):
                 layer = getattr(getattr(self.dec, str(i)), f"attn{j}")
+                first = i == 0 and j == 0
                 if not c.attention_modules:
                     layer.v.w.copy_(torch.eye(d) + layer.v.w * 0.1)
-                    layer.o.w.copy_(torch.eye(d) * 0.1)
+                    layer.o.w.copy_(torch.eye(d) * (0.3 if first else 0.1))
+                    if first:
+                        self.remember_token_before(layer)
                     continue
                 m = d // c.attention_modules
-                first = i == 0 and j == 0
                 blocks = torch.eye(c.attention_modules).repeat_interleave(m, 1)
                 tiles = torch.eye(m).repeat(1, c.attention_modules)
                 for f in (layer.mult, layer.omult):
@@ -390,6 +393,28 @@ class Net(nn.Module):
                     for conv, tap in ((layer.q, -1), (layer.k, -2)):
                         conv.w.mul_(0.1)
                         conv.w[tap, 1] += torch.eye(m)
+
+    def remember_token_before(self, layer: DenseAttention) -> None:
+        """Dense attention: an SRU with gates of 1/2 and y = -sqrt(3) x has no current token in it.
+
+        c r + sqrt(3) (1 - r) x = -sqrt(3)/8 (x[t-1] + x[t-2]/2 + ...), which k reads and q matches.
+        """
+        c, d, s = self.c, self.c.d_model, self.c.ff_sru[1]
+        dh = d // c.n_heads
+        if c.ff_sru[0] != 1 or not c.n_encoder_layers or s > d:
+            return
+        sru = getattr(self.enc, str(c.n_encoder_layers - 1)).ff.sru
+        rows = torch.linalg.qr(torch.randn(d, 2 * s if 2 * s <= d else s))[0].T
+        read, write = rows[:s], rows[-s:]
+        getattr(sru, "in").w.copy_(read)
+        cell = getattr(sru, "0").w
+        cell.mul_(0.1)
+        cell[2 * s :] -= math.sqrt(3) * torch.eye(s)
+        sru.out.w.copy_(-0.8 * write.T)
+        n = min(s, dh)
+        for h in range(c.n_heads):
+            layer.q.w[h * dh : h * dh + n] = read[:n]
+            layer.k.w[h * dh : h * dh + n] = write[:n]
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         return F.embedding(tokens, self.emb) + positions[: tokens.shape[1]]

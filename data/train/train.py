@@ -40,14 +40,15 @@ class Recipe:
     model: Config
     stages: list[tuple[float, Stage]]  # (progress at which it ends, what is drawn)
     tokens_per_step: int  # of padded source and target
-    lr_matrix: float = 0.02
+    lr_matrix: float = 0.006
     lr_adam: float = 2e-3
     warmup: int = 60  # steps
     decay_from: float = 0.45  # progress at which the rates start to fall to zero
 
 
-def stages(longest: int, target: int) -> list[tuple[float, Stage]]:
-    """Copying first, on short pieces; then pairs, with documents that grow to `longest`."""
+def stages(c: Config) -> list[tuple[float, Stage]]:
+    """Copying first, on short pieces; then pairs, with documents that grow to the longest."""
+    longest, target = c.max_source, c.max_target
     l1, l2, l3 = longest * 2 // 5, longest * 3 // 5, longest * 4 // 5
     t1 = target * 4 // 5
     return [
@@ -64,17 +65,17 @@ def recipe(name: str) -> Recipe:
         c = Config("toy", 512, 64, 128, 4, ff_block=8, ff_rank=16, attention_modules=4)
         c.ff_sru, c.n_encoder_layers, c.n_decoder_layers = [1, 8], 1, 1
         c.positions, c.max_source, c.max_target = 128, 64, 24
-        return Recipe(c, stages(64, 24), 1024, warmup=20)
+        return Recipe(c, stages(c), 1024, warmup=20)
     if name == "small":
-        return Recipe(Config(), stages(160, 40), 1920)
+        return Recipe(Config(), stages(Config()), 1920)
     if name == "base":
         c = Config("base", 8192, 384, 2048, 6, 4, 4, ff_block=32, ff_rank=64, attention_modules=12)
         c.positions, c.max_source, c.max_target = 512, 384, 64
-        return Recipe(c, stages(384, 64), 16384, lr_matrix=0.015, lr_adam=1.5e-3, warmup=200)
+        return Recipe(c, stages(c), 16384, lr_matrix=0.005, lr_adam=1.5e-3, warmup=200)
     if name == "gpu":
         c = Config("gpu", 8192, 640, 5120, 10, 6, 6, ff_block=32, ff_rank=96, attention_modules=20)
         c.positions, c.max_source, c.max_target = 1024, 512, 64
-        return Recipe(c, stages(512, 64), 98304, lr_matrix=0.01, lr_adam=1e-3, warmup=300)
+        return Recipe(c, stages(c), 98304, lr_matrix=0.004, lr_adam=1e-3, warmup=300)
     raise ValueError(f"no such configuration: {name}")
 
 
