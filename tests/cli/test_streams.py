@@ -163,7 +163,8 @@ class Streams(Case):
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         german = {"LOCPATH": str(locales), "LC_ALL": "de_DE.UTF-8"}
         probe = 'printf "%.1f" 1,5'
-        shell = subprocess.run(["bash", "-c", probe], stdout=subprocess.PIPE, env={**self.env, **german})
+        bash = ["bash", "-c", probe]
+        shell = subprocess.run(bash, stdout=subprocess.PIPE, env={**self.env, **german})
         self.assertEqual(shell.stdout, b"1,5")  # the locale is in effect
         done = self.works("run", "--json", "--temp", "0.5", "-n", "4", "hello", **german)
         self.assertEqual(done.of("start")[0]["temp"], 0.5)

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/recorder.h"
+
+#include "app/generate.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define MODEL "tests/fixtures/torch_tiny/sparse"
+
+struct world {
+    struct terra_model *model;
+    struct store *store;
+    struct recorder *recorder;
+    char folder[64], path[96];
+};
+
+static void open_recorder(struct world *w, enum recorder_trace trace)
+{
+    struct recorder_opts o = {.store = w->store,
+                              .model = w->model,
+                              .trace = trace,
+                              .build = "test",
+                              .host = "here",
+                              .retry_ms = 1};
+    w->recorder = recorder_open(&o);
+}
+
+static int set_up(void **state)
+{
+    static struct world w;
+    struct err e = {0};
+    w = (struct world){.folder = "/tmp/terra-recorder-XXXXXX"};
+    if (!mkdtemp(w.folder))
+        return -1;
+    snprintf(w.path, sizeof w.path, "%s/history.db", w.folder);
+    struct store_opts o = {.path = w.path, .busy_ms = 20};
+    w.model = terra_model_open(MODEL, &e);
+    w.store = store_open(&o, NULL, &e);
+    *state = &w;
+    return w.model && w.store ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+    char command[512];
+    recorder_close(w->recorder, NULL);
+    store_close(w->store);
+    terra_model_close(w->model);
+    snprintf(command, sizeof command, "rm -rf '%s'", w->folder);
+    return system(command);
+}
+
+/* A token whose units can be recognised. */
+static void feed(struct world *w, uint32_t i, const char *text)
+{
+    uint16_t unit[12];
+    float margin[12];
+    uint8_t alive[12];
+    for (uint32_t k = 0; k < 12; k++) {
+        unit[k] = (uint16_t)((i + k) % 4);
+        margin[k] = 1;
+        alive[k] = k % 3 != 0;
+    }
+    struct terra_token t = {.id = (int32_t)(100 + i),
+                            .index = i,
+                            .ns = 1000,
+                            .layers = 2,
+                            .blocks = 6,
+                            .unit = unit,
+                            .margin = margin,
+                            .alive = alive};
+    recorder_token(w->recorder, &t, text, strlen(text));
+}
+
+static void begin(struct world *w, const char *prompt)
+{
+    struct recorder_run run = {
+        .kind = STORE_CHAT, .prompt = prompt, .n_prompt = strlen(prompt), .chunk = -1};
+    recorder_begin(w->recorder, &run);
+    recorder_prefilled(w->recorder, 1, 2);
+}
+
+static void a_run_as_it_was(void **state)
+{
+    struct world *w = *state;
+    struct pool pool = {0};
+    struct store_run run;
+    struct store_token *t;
+    struct store_trace tr;
+    struct err e = {0};
+    size_t n;
+    open_recorder(w, RECORDER_DEC);
+    begin(w, "hello");
+    for (uint32_t i = 0; i < 150; i++)
+        feed(w, i, i % 10 ? "a" : " b");
+    recorder_token(w->recorder, NULL, "!", 1); /* the rest of a character */
+    recorder_end(w->recorder, STORE_DONE, NULL, 99);
+    int64_t id = recorder_run_id(w->recorder);
+    assert_true(id > 0);
+    assert_null(recorder_trouble(w->recorder));
+    assert_true(store_run_get(w->store, id, &pool, &run, &e));
+    assert_int_equal(run.status, STORE_DONE);
+    assert_int_equal(run.n_out, 150);
+    assert_int_equal(run.n_output, 150 + 15 + 1);
+    assert_true(store_tokens(w->store, id, &pool, &t, &n, &e));
+    assert_int_equal(n, 150);
+    assert_int_equal(t[149].id, 249);
+    assert_int_equal(t[10].n_text, 2);
+    assert_int_equal(t[0].zero, 4);
+    assert_true(store_trace_get(w->store, id, STORE_DEC, &pool, &tr, &e));
+    assert_int_equal(tr.n, 150);
+    for (uint32_t i = 0; i < 150; i++)
+        for (uint32_t k = 0; k < 12; k++)
+            assert_int_equal(tr.unit[i * 12 + k], (i + k) % 4);
+    pool_free(&pool);
+}
+
+static void batches_are_visible_before_the_end(void **state)
+{
+    struct world *w = *state;
+    struct pool pool = {0};
+    struct store_token *t;
+    struct err e = {0};
+    size_t n;
+    open_recorder(w, RECORDER_NONE);
+    begin(w, "hello");
+    for (uint32_t i = 0; i < 70; i++)
+        feed(w, i, "x");
+    assert_true(store_tokens(w->store, recorder_run_id(w->recorder), &pool, &t, &n, &e));
+    assert_true(n >= 64);
+    pool_free(&pool);
+}
+
+static void runs_share_a_session(void **state)
+{
+    struct world *w = *state;
+    struct pool pool = {0};
+    struct store_run *run;
+    struct err e = {0};
+    size_t n;
+    open_recorder(w, RECORDER_DEC);
+    for (int k = 0; k < 3; k++) {
+        begin(w, "again");
+        feed(w, 0, "x");
+        recorder_end(w->recorder, STORE_LENGTH, NULL, 1);
+    }
+    assert_true(store_run_list(w->store, recorder_session(w->recorder), &pool, &run, &n, &e));
+    assert_int_equal(n, 3);
+    pool_free(&pool);
+}
+
+/* Another connection holds the lock: events wait, and are all there afterwards. */
+static void a_lock_delays_and_loses_nothing(void **state)
+{
+    struct world *w = *state;
+    struct pool pool = {0};
+    struct store_run run;
+    struct err e = {0};
+    char command[512];
+    open_recorder(w, RECORDER_DEC);
+    begin(w, "hello");
+    feed(w, 0, "a");
+    snprintf(
+        command, sizeof command,
+        "/usr/bin/env python3 -c 'import sqlite3,sys,time; d=sqlite3.connect(\"%s\",isolation_level=None);"
+        "d.execute(\"BEGIN EXCLUSIVE\"); print(1,flush=True); sys.stdin.read()' <%s/go",
+        w->path, w->folder);
+    char fifo[96];
+    snprintf(fifo, sizeof fifo, "%s/go", w->folder);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    FILE *holder = popen(command, "r");
+    FILE *go = fopen(fifo, "w");
+    assert_int_equal(fgetc(holder), '1');
+    for (uint32_t i = 1; i < 100; i++)
+        feed(w, i, "b");
+    recorder_end(w->recorder, STORE_DONE, NULL, 1);
+    assert_non_null(recorder_trouble(w->recorder));
+    assert_non_null(strstr(recorder_trouble(w->recorder), "locked"));
+    fclose(go);
+    pclose(holder);
+    usleep(5000);
+    recorder_tick(w->recorder);
+    assert_null(recorder_trouble(w->recorder));
+    assert_true(store_run_get(w->store, recorder_run_id(w->recorder), &pool, &run, &e));
+    assert_int_equal(run.n_out, 100);
+    assert_int_equal(run.status, STORE_DONE);
+    assert_true(recorder_close(w->recorder, &e));
+    w->recorder = NULL;
+    pool_free(&pool);
+}
+
+static void a_deleted_file_is_made_anew(void **state)
+{
+    struct world *w = *state;
+    struct pool pool = {0};
+    struct store_run run;
+    struct err e = {0};
+    char command[512];
+    open_recorder(w, RECORDER_DEC);
+    begin(w, "hello");
+    for (uint32_t i = 0; i < 80; i++)
+        feed(w, i, "a");
+    snprintf(command, sizeof command, "rm -f '%s' '%s-wal' '%s-shm'", w->path, w->path,
+             w->path);
+    assert_int_equal(system(command), 0);
+    for (uint32_t i = 80; i < 160; i++)
+        feed(w, i, "b");
+    recorder_end(w->recorder, STORE_DONE, NULL, 1);
+    assert_null(recorder_trouble(w->recorder));
+    assert_true(store_run_get(w->store, recorder_run_id(w->recorder), &pool, &run, &e));
+    assert_int_equal(run.n_out, 160); /* what was stored before is still in memory */
+    pool_free(&pool);
+}
+
+static void without_a_store_nothing_happens(void **state)
+{
+    struct world *w = *state;
+    struct err e = {0};
+    struct recorder_opts o = {.model = w->model, .trace = RECORDER_ALL};
+    w->recorder = recorder_open(&o);
+    begin(w, "hello");
+    feed(w, 0, "a");
+    recorder_end(w->recorder, STORE_DONE, NULL, 1);
+    assert_int_equal(recorder_session(w->recorder), 0);
+    assert_true(recorder_close(w->recorder, &e));
+    w->recorder = NULL;
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_run_as_it_was),
+        TEST(batches_are_visible_before_the_end),
+        TEST(runs_share_a_session),
+        TEST(a_lock_delays_and_loses_nothing),
+        TEST(a_deleted_file_is_made_anew),
+        TEST(without_a_store_nothing_happens),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

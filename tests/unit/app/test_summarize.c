@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/summarize.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MODEL "tests/fixtures/torch_tiny/sparse"
+
+static struct terra_model *model;
+
+static int open_model(void **state)
+{
+    struct err e = {0};
+    (void)state;
+    model = terra_model_open(MODEL, &e);
+    if (!model)
+        fprintf(stderr, "%s\n", e.msg);
+    return model ? 0 : -1;
+}
+
+static int close_model(void **state)
+{
+    (void)state;
+    terra_model_close(model);
+    return 0;
+}
+
+static struct summarize_opts defaults(void)
+{
+    const struct terra_config *c = terra_model_config(model);
+    return (struct summarize_opts){.config = c,
+                                   .vocab = terra_model_vocab(model),
+                                   .style = c->control[0].id,
+                                   .max_source = generate_max_source(c),
+                                   .max_tokens = generate_max_target(c)};
+}
+
+/* ---- sentences ------------------------------------------------------------------ */
+
+static void sentence(const char *text, const char *first)
+{
+    size_t end = summarize_sentence_end(text, strlen(text), 0);
+    if (end != strlen(first) || memcmp(text, first, end) != 0)
+        fail_msg("'%.*s', expected '%s'", (int)end, text, first);
+}
+
+static void where_sentences_end(void **state)
+{
+    (void)state;
+    sentence("One. Two.", "One.");
+    sentence("Really?! Yes.", "Really?!");
+    sentence("He said \"no.\" Then left.", "He said \"no.\"");
+    sentence("Version 1.5 is out. Get it.", "Version 1.5 is out.");
+    sentence("Dr. Smith came. He left.", "Dr. Smith came.");
+    sentence("By J. Doe and others. Then.", "By J. Doe and others.");
+    sentence("e.g. this one. Next.", "e.g. this one.");
+    sentence("wrapped over\ntwo lines. Next.", "wrapped over\ntwo lines.");
+    sentence("A heading\n\nText.", "A heading");
+    sentence("Items:\n- one\n- two", "Items:");
+    sentence("no end at all", "no end at all");
+    sentence("  leading. Next", "  leading.");
+    sentence("", "");
+    sentence(" \n\n ", " \n\n ");
+}
+
+static void counts(void **state)
+{
+    (void)state;
+    assert_int_equal(summarize_count_words("  two words\n", 12), 2);
+    assert_int_equal(summarize_count_words("", 0), 0);
+    assert_int_equal(summarize_count_sentences("One. Two! Three", 15), 3);
+    assert_int_equal(summarize_count_sentences(" ", 1), 0);
+}
+
+static void lengths(void **state)
+{
+    (void)state;
+    struct summarize_length l;
+    struct err e = {0};
+    assert_true(summarize_length_parse(NULL, &l, &e));
+    assert_int_equal(l.unit, SUMMARIZE_FREE);
+    assert_true(summarize_length_parse("80w", &l, &e));
+    assert_int_equal(l.unit, SUMMARIZE_WORDS);
+    assert_true(l.amount == 80);
+    assert_true(summarize_length_parse("10%", &l, &e));
+    assert_true(l.percent);
+    const char *bad[] = {"80", "w", "-1w", "0s", "1e9t", "5 w", "101%", "nan w"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(summarize_length_parse(bad[i], &l, &e));
+}
+
+/* ---- plans ------------------------------------------------------------------------- */
+
+/* Chunks hold every word, in order, and each fits. */
+static void check_chunks(const char *text, const struct summarize_plan *p, uint32_t most)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < p->n_chunks; i++) {
+        const struct summarize_chunk *c = &p->chunk[i];
+        assert_true(c->n_tok <= most);
+        assert_true(c->start < c->end);
+        for (; at < c->start; at++)
+            assert_non_null(strchr(" \n\t", text[at]));
+        at = c->end > at ? c->end : at;
+    }
+    assert_int_equal(strspn(text + at, " \n\t"), strlen(text + at));
+}
+
+static void long_texts_are_covered(void **state)
+{
+    (void)state;
+    const char *texts[] = {
+        "The cat sat. A dog came in. They looked at each other for a while! Then it was over. "
+        "Nothing else happened that day, nor on the next one, which was a Tuesday.",
+        "# Title\n\nSome text here.\n\n- item one\n- item two, which is longer than item "
+        "one\n\n"
+        "```\ncode(x, y, z);\n```\n\nThe end of it all is near.\n",
+        "onewordthatneverendsandgoesonandonandonwithoutanyspaceatalluntilthelineisfullofit"
+        "andthensomemorejusttobesurethatitislongerthanthecontextofthemodel",
+        "\xC3\xA4\xC3\xB6\xC3\xBC\xE2\x82\xAC\xF0\x9F\x98\x80 "
+        "\xE6\x97\xA5\xE6\x9C\xAC\xE8\xAA\x9E"
+        "\xE3\x81\xAE\xE6\x96\x87\xE7\xAB\xA0\xE3\x80\x82\xE7\xA9\xBA\xE7\x99\xBD\xE3\x81\xAA"
+        "\xE3\x81\x97\xE3\x81\xA7\xE9\x95\xB7\xE3\x81\x84"};
+    struct err e = {0};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        for (uint32_t chunk = 8; chunk <= 32; chunk += 8) {
+            struct summarize_opts o = defaults();
+            struct summarize_plan p;
+            o.method = SUMMARIZE_MAP_REDUCE;
+            o.chunk = chunk;
+            assert_true(summarize_plan(&o, texts[i], strlen(texts[i]), &p, &e));
+            assert_true(p.n_chunks > 1);
+            assert_int_equal(p.tok_read, p.tok_total);
+            check_chunks(texts[i], &p, chunk);
+            summarize_plan_free(&p);
+        }
+    }
+}
+
+static void chunks_overlap_by_whole_sentences(void **state)
+{
+    (void)state;
+    const char *text =
+        "One cat. Two dogs. Red fox. Old owl. New bee. Big ant. Shy elk. Wet eel.";
+    struct err e = {0};
+    struct summarize_opts o = defaults();
+    struct summarize_plan p;
+    o.method = SUMMARIZE_MAP_REDUCE;
+    o.chunk = 24;
+    o.overlap = 10;
+    assert_true(summarize_plan(&o, text, strlen(text), &p, &e));
+    assert_true(p.n_chunks > 2);
+    for (size_t i = 1; i < p.n_chunks; i++) {
+        assert_true(p.chunk[i].start > p.chunk[i - 1].start);
+        assert_true(p.chunk[i].start < p.chunk[i - 1].end);
+        assert_int_equal(text[p.chunk[i].start - 1], ' ');
+        assert_int_equal(text[p.chunk[i].start - 2], '.');
+    }
+    summarize_plan_free(&p);
+}
+
+static void what_does_not_fit_is_refused(void **state)
+{
+    (void)state;
+    char text[2048] = "";
+    for (int i = 0; i < 30; i++)
+        strcat(text, "The cat sat on the mat. ");
+    struct err e = {0};
+    struct summarize_opts o = defaults();
+    struct summarize_plan p;
+    o.method = SUMMARIZE_SINGLE;
+    assert_false(summarize_plan(&o, text, strlen(text), &p, &e));
+    assert_int_equal(e.kind, ERR_INPUT);
+    o.allow_truncate = true;
+    assert_true(summarize_plan(&o, text, strlen(text), &p, &e));
+    assert_int_equal(p.n_chunks, 1);
+    assert_true(p.tok_read < p.tok_total);
+    summarize_plan_free(&p);
+    o.method = SUMMARIZE_AUTO;
+    o.allow_truncate = false;
+    assert_true(summarize_plan(&o, text, strlen(text), &p, &e));
+    assert_int_equal(p.method, SUMMARIZE_MAP_REDUCE);
+    summarize_plan_free(&p);
+    o.chunk = 1000;
+    assert_false(summarize_plan(&o, text, strlen(text), &p, &e));
+    assert_int_equal(e.kind, ERR_USAGE);
+    o.chunk = o.overlap = 16;
+    assert_false(summarize_plan(&o, text, strlen(text), &p, &e));
+    o = defaults();
+    o.vocab = NULL;
+    assert_false(summarize_plan(&o, text, strlen(text), &p, &e));
+    assert_int_equal(e.kind, ERR_MODEL);
+}
+
+static void short_texts_are_their_own_summary(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct summarize_opts o = defaults();
+    struct summarize_plan p;
+    assert_true(summarize_plan(&o, "Hello.", 6, &p, &e));
+    assert_true(p.as_is);
+    summarize_plan_free(&p);
+    assert_true(summarize_length_parse("9w", &o.length, &e));
+    const char *text = "Eight words are less than the wanted nine.";
+    assert_true(summarize_plan(&o, text, strlen(text), &p, &e));
+    assert_true(p.as_is);
+    summarize_plan_free(&p);
+}
+
+/* ---- runs ---------------------------------------------------------------------------- */
+
+struct log {
+    uint32_t steps, finals, tokens;
+    enum summarize_kind last;
+    size_t final_bytes;
+    bool final;
+};
+
+static void on_begin(void *user, const struct summarize_step *s)
+{
+    struct log *l = user;
+    assert_int_equal(s->index, l->steps);
+    assert_int_equal(s->n_in, s->source->n);
+    l->steps++;
+    l->finals += s->final;
+    l->final = s->final;
+    l->last = s->kind;
+}
+
+static void on_token(void *user, const struct terra_token *t, const char *piece, size_t n)
+{
+    struct log *l = user;
+    (void)piece;
+    l->tokens += t != NULL;
+    l->final_bytes += l->final ? n : 0;
+}
+
+static void run_method(enum summarize_method method, enum summarize_kind last)
+{
+    const char *text =
+        "The cat sat on the mat. A dog came in and the cat ran away. It was a long "
+        "day. In the evening both of them slept by the fire, and it rained.";
+    struct err e = {0};
+    struct summarize_opts o = defaults();
+    o.method = method;
+    o.max_tokens = 10;
+    struct summarize_plan p;
+    struct terra_session_opts so = {
+        .threads = 1, .max_source = o.max_source, .max_target = generate_max_target(o.config)};
+    struct terra_session *s = terra_session_open(model, &so, &e);
+    assert_non_null(s);
+    assert_true(summarize_plan(&o, text, strlen(text), &p, &e));
+    struct log log = {0};
+    struct summarize_sink sink = {.begin = on_begin, .token = on_token, .user = &log};
+    struct summarize_result r;
+    assert_true(summarize_run(&o, &p, text, strlen(text), s, &sink, &r, &e));
+    assert_int_equal(log.finals, 1);
+    assert_int_equal(log.last, last);
+    assert_int_equal(log.steps, r.n_steps);
+    assert_int_equal(log.tokens, r.tokens_out);
+    assert_true(log.steps >= p.n_chunks);
+    assert_true(r.text.len <= log.final_bytes);
+    summarize_result_free(&r);
+    summarize_plan_free(&p);
+    terra_session_close(s);
+}
+
+static void methods_end_in_one_text(void **state)
+{
+    (void)state;
+    run_method(SUMMARIZE_MAP_REDUCE, SUMMARIZE_STEP_REDUCE);
+    run_method(SUMMARIZE_REFINE, SUMMARIZE_STEP_REFINE);
+}
+
+static void cancelled_runs_keep_their_text(void **state)
+{
+    (void)state;
+    const char *text = "The cat sat on the mat and looked.";
+    struct err e = {0};
+    atomic_bool cancel = true;
+    struct summarize_opts o = defaults();
+    struct summarize_plan p;
+    struct terra_session_opts so = {.threads = 1, .cancel = &cancel};
+    struct terra_session *s = terra_session_open(model, &so, &e);
+    struct summarize_result r;
+    assert_true(summarize_plan(&o, text, strlen(text), &p, &e));
+    assert_false(summarize_run(&o, &p, text, strlen(text), s, NULL, &r, &e));
+    assert_int_equal(e.kind, ERR_CANCELLED);
+    assert_int_equal(r.stop, GENERATE_CANCELLED);
+    summarize_result_free(&r);
+    summarize_plan_free(&p);
+    terra_session_close(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(where_sentences_end),
+        cmocka_unit_test(counts),
+        cmocka_unit_test(lengths),
+        cmocka_unit_test(long_texts_are_covered),
+        cmocka_unit_test(chunks_overlap_by_whole_sentences),
+        cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(short_texts_are_their_own_summary),
+        cmocka_unit_test(methods_end_in_one_text),
+        cmocka_unit_test(cancelled_runs_keep_their_text),
+    };
+    return cmocka_run_group_tests(tests, open_model, close_model);
+}
