@@ -171,11 +171,11 @@ static void a_lock_delays_and_loses_nothing(void **state)
     open_recorder(w, RECORDER_DEC);
     begin(w, "hello");
     feed(w, 0, "a");
-    snprintf(
-        command, sizeof command,
-        "/usr/bin/env python3 -c 'import sqlite3,sys,time; d=sqlite3.connect(\"%s\",isolation_level=None);"
-        "d.execute(\"BEGIN EXCLUSIVE\"); print(1,flush=True); sys.stdin.read()' <%s/go",
-        w->path, w->folder);
+    snprintf(command, sizeof command,
+             "/usr/bin/env python3 -c 'import sqlite3,sys,time; "
+             "d=sqlite3.connect(\"%s\",isolation_level=None);"
+             "d.execute(\"BEGIN EXCLUSIVE\"); print(1,flush=True); sys.stdin.read()' <%s/go",
+             w->path, w->folder);
     char fifo[96];
     snprintf(fifo, sizeof fifo, "%s/go", w->folder);
     assert_int_equal(mkfifo(fifo, 0600), 0);
