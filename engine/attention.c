@@ -46,16 +46,6 @@ static void concat_rows(const struct attention *a, const float *u, const float *
         }
 }
 
-/* [n][heads * w] into a cache [heads][cap][w] at row `at`. */
-static void scatter(const float *rows, size_t n, size_t heads, size_t w, size_t cap, size_t at,
-                    float *cache)
-{
-    for (size_t t = 0; t < n; t++)
-        for (size_t h = 0; h < heads; h++)
-            memcpy(cache + (h * cap + at + t) * w, rows + (t * heads + h) * w,
-                   w * sizeof *rows);
-}
-
 /* Efficient types keep k / sqrt(dk), and a shared k is the normalised q (spec 3.1). */
 static void scale_keys(float *k, size_t rows, size_t dk, bool normalise)
 {
@@ -70,6 +60,26 @@ static void scale_keys(float *k, size_t rows, size_t dk, bool normalise)
         for (size_t i = 0; i < dk; i++)
             k[i] *= f;
     }
+}
+
+/* q, k and v of a tile, each through its own projection; convolutions all at once. */
+static void project_qkv(struct pass *p, const struct attention *a, const float *in,
+                        const float *vin, size_t n, float *q)
+{
+    struct scratch *s = &p->s;
+    const struct projection *all[] = {&a->q, &a->k, &a->v};
+    if (a->q.kind == PROJ_CONV && a->k.kind == PROJ_CONV && a->v.kind == PROJ_CONV &&
+        in == vin && a->q.conv.length == a->v.conv.length) {
+        struct conv_call call[3];
+        float *y[] = {q, s->k, s->v};
+        for (int i = 0; i < 3; i++)
+            call[i] = (struct conv_call){&all[i]->w, all[i]->b, &all[i]->conv, y[i]};
+        compute_convs(p->cx, call, 3, in - (size_t)projection_history(&a->q) * a->d, n);
+        return;
+    }
+    project(p->cx, &a->q, in, n, s->wide, q);
+    project(p->cx, &a->k, in, n, s->wide, s->k);
+    project(p->cx, &a->v, vin, n, s->wide, s->v);
 }
 
 /* Queries, keys and values of one tile: q to s.q, k and v to the caches. */
@@ -93,21 +103,16 @@ static void project_tile(struct pass *p, const struct attention *a, struct att_s
             vin = s->uv + hist * 2 * d;
         }
     }
-    project(p->cx, &a->q, in, n, s->wide, q);
-    if (a->k.kind) {
-        project(p->cx, &a->k, in, n, s->wide, s->kv);
-        if (a->cfg->core != TERRA_CORE_STANDARD && a->cfg->type != TERRA_ATT_SELF) {
-            for (size_t i = 0; i < n * wq; i++) /* the wrapper's qk = (q + k) / 2 */
-                q[i] = s->kv[i] = (q[i] + s->kv[i]) / 2;
-        }
-    } else {
-        memcpy(s->kv, q, n * wq * sizeof *q);
-    }
+    project_qkv(p, a, in, vin, n, q);
+    if (!a->k.kind)
+        memcpy(s->k, q, n * wq * sizeof *q);
+    else if (a->cfg->core != TERRA_CORE_STANDARD && a->cfg->type != TERRA_ATT_SELF)
+        for (size_t i = 0; i < n * wq; i++) /* the wrapper's qk = (q + k) / 2 */
+            q[i] = s->k[i] = (q[i] + s->k[i]) / 2;
     if (efficient)
-        scale_keys(s->kv, n * a->heads, a->dk, a->cfg->type != TERRA_ATT_SELF || !a->k.kind);
-    scatter(s->kv, n, a->heads, a->dk, p->cap, at, st->k);
-    project(p->cx, &a->v, vin, n, s->wide, s->kv);
-    scatter(s->kv, n, a->heads, a->dv, p->cap, at, st->v);
+        scale_keys(s->k, n * a->heads, a->dk, a->cfg->type != TERRA_ATT_SELF || !a->k.kind);
+    cache_store(&st->k, a->heads, a->dk, p->cap, at, s->k, n);
+    cache_store(&st->v, a->heads, a->dv, p->cap, at, s->v, n);
     if (a->mult.kind) {
         remember(st->hist_u, s->u, hist, n, d);
         if (vin != in)
@@ -160,8 +165,8 @@ static void attend_efficient(struct pass *p, const struct attention *a,
                           .q = p->s.q,
                           .first = first,
                           .n = n,
-                          .k = st->k,
-                          .v = st->v};
+                          .k = st->k.data,
+                          .v = st->v.data};
     efficient_run(&f, &p->s.efficient, p->s.o);
 }
 

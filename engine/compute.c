@@ -258,38 +258,39 @@ void compute_factored(struct compute *c, const float *gate, const struct mat *pr
 
 struct conv_job {
     struct compute *c;
-    const struct mat *w;
-    const float *bias;
-    const struct conv_shape *s;
+    const struct conv_call *call;
+    uint32_t n_calls;
     const float *x;
     size_t n;
-    float *y;
+    size_t half; /* most modules that a call looks to either side */
 };
 
 /* Outputs [o0, o1) of modules [m0, m1) at one position, by thread `thread`. */
 struct conv_tile {
     const struct conv_job *job;
+    const struct conv_call *call;
     uint32_t thread;
     const float *x; /* `length` rows */
     size_t m0, m1, o0, o1;
     float *y;
-    /* int8 packs: modules [s0, s1) of every row in 16 bits */
+    /* int8 packs: modules [s0, s1) of every row in 16 bits; split NULL: not yet */
     size_t s0, s1;
     uint8_t *split;
     float *scale;
 };
 
 /* Whether the split rows of a tile fit a thread's scratch. */
-static bool tile_can_split(const struct conv_shape *s)
+static bool tile_can_split(const struct conv_job *j)
 {
-    size_t rows = (size_t)s->length * (CONV_MODULES + s->kernel - 1);
+    const struct conv_shape *s = j->call->s;
+    size_t rows = s->length * (CONV_MODULES + 2 * j->half);
     return rows * (sizeof(float) + 2 * (size_t)s->c_in) <= TILE_FLOATS * sizeof(float);
 }
 
 static void split_tile(struct conv_tile *t)
 {
-    const struct conv_shape *s = t->job->s;
-    size_t half = (s->kernel - 1) / 2, wide = (size_t)s->modules * s->c_in, at = 0;
+    const struct conv_shape *s = t->call->s;
+    size_t half = t->job->half, wide = (size_t)s->modules * s->c_in, at = 0;
     t->s0 = t->m0 < half ? 0 : t->m0 - half;
     t->s1 = min_size(t->m1 + half, s->modules);
     t->scale = compute_tile(t->job->c, t->thread);
@@ -304,26 +305,26 @@ static void split_tile(struct conv_tile *t)
 static void conv_tap(const struct conv_tile *t, size_t a, size_t e, size_t b0, size_t b1,
                      size_t from)
 {
-    const struct conv_job *job = t->job;
-    const struct conv_shape *s = job->s;
-    const struct kernels *k = job->c->k;
+    const struct conv_shape *s = t->call->s;
+    const struct kernels *k = t->job->c->k;
+    const struct mat *w = t->call->w;
+    struct fetch *f = compute_fetch(t->job->c, t->thread);
     size_t tap = a * s->kernel + e, width = t->o1 - t->o0;
     const float *x = t->x + (a * s->modules + from) * s->c_in;
-    float *y = t->y + b0 * s->m_out + t->o0, *tmp = compute_tile(job->c, t->thread);
-    if (t->split) {
+    float *y = t->y + b0 * s->m_out + t->o0, *tmp = compute_tile(t->job->c, t->thread);
+    if (t->split && mat_has_quads(k, w)) {
         size_t at = a * (t->s1 - t->s0) + from - t->s0;
-        k->panels16(job->w->pack, tap, t->o0 / PANEL, t->o1 / PANEL,
-                    t->split + at * 2 * s->c_in, 2 * s->c_in, t->scale + at, b1 - b0, y,
-                    s->m_out, compute_fetch(job->c, t->thread));
+        k->panels16(w->pack, tap, t->o0 / PANEL, t->o1 / PANEL, t->split + at * 2 * s->c_in,
+                    2 * s->c_in, t->scale + at, b1 - b0, y, s->m_out, f);
         return;
     }
-    if (mat_has_panels(k, job->w)) {
-        k->panels(job->w->pack, tap, t->o0 / PANEL, t->o1 / PANEL, x, s->c_in, b1 - b0, y,
-                  s->m_out, compute_fetch(job->c, t->thread));
+    if (mat_has_panels(k, w)) {
+        k->panels(w->pack, tap, t->o0 / PANEL, t->o1 / PANEL, x, s->c_in, b1 - b0, y, s->m_out,
+                  f);
         return;
     }
     size_t r = tap * s->m_out;
-    k->rows(job->w, r + t->o0, r + t->o1, x, s->c_in, b1 - b0, tmp, width);
+    k->rows(w, r + t->o0, r + t->o1, x, s->c_in, b1 - b0, tmp, width);
     for (size_t j = 0; j < b1 - b0; j++)
         for (size_t o = 0; o < width; o++)
             y[j * s->m_out + o] += tmp[j * width + o];
@@ -331,11 +332,11 @@ static void conv_tap(const struct conv_tile *t, size_t a, size_t e, size_t b0, s
 
 static void conv_tile(const struct conv_tile *t)
 {
-    const struct conv_shape *s = t->job->s;
+    const struct conv_shape *s = t->call->s;
+    const float *bias = t->call->bias;
     size_t half = (s->kernel - 1) / 2;
     for (size_t j = t->m0; j < t->m1; j++)
-        set_bias(t->job->bias ? t->job->bias + t->o0 : NULL, t->o1 - t->o0,
-                 t->y + j * s->m_out + t->o0);
+        set_bias(bias ? bias + t->o0 : NULL, t->o1 - t->o0, t->y + j * s->m_out + t->o0);
     for (size_t a = 0; a < s->length; a++) {
         for (size_t e = 0; e < s->kernel; e++) {
             /* modules whose neighbour j + e - half exists */
@@ -347,37 +348,59 @@ static void conv_tile(const struct conv_tile *t)
     }
 }
 
-/* Item i is a run of outputs, then a run of modules, then a position: threads share x, not w.
- */
+/* All calls of one tile: row `at` of every y. */
+static void conv_calls(struct conv_tile *t, size_t out, size_t at)
+{
+    const struct conv_job *j = t->job;
+    for (uint32_t k = 0; k < j->n_calls; k++) {
+        t->call = &j->call[k];
+        t->y = t->call->y + at * out;
+        if (!t->split && mat_has_quads(j->c->k, t->call->w) && tile_can_split(j))
+            split_tile(t);
+        conv_tile(t);
+    }
+}
+
+/* Item i is a run of outputs, then a run of modules, then a position: threads share x, not
+ * the weights.  An item is computed for all calls, which share the split rows. */
 static void conv_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
     struct conv_job *j = arg;
-    const struct conv_shape *s = j->s;
+    const struct conv_shape *s = j->call->s;
     size_t in = (size_t)s->modules * s->c_in, out = (size_t)s->modules * s->m_out;
     size_t runs = (s->modules + CONV_MODULES - 1) / CONV_MODULES;
     for (size_t i = i0; i < i1; i++) {
-        size_t t = i % j->n, m0 = i / j->n % runs * CONV_MODULES,
-               o0 = i / j->n / runs * CONV_OUT;
+        size_t t = i % j->n, m0 = i / j->n % runs * CONV_MODULES;
+        size_t o0 = i / j->n / runs * CONV_OUT;
         struct conv_tile tile = {.job = j,
                                  .thread = thread,
                                  .x = j->x + t * in,
                                  .m0 = m0,
                                  .m1 = min_size(m0 + CONV_MODULES, s->modules),
                                  .o0 = o0,
-                                 .o1 = min_size(o0 + CONV_OUT, s->m_out),
-                                 .y = j->y + t * out};
-        if (mat_has_quads(j->c->k, j->w) && tile_can_split(s))
-            split_tile(&tile);
-        conv_tile(&tile);
+                                 .o1 = min_size(o0 + CONV_OUT, s->m_out)};
+        conv_calls(&tile, out, t);
     }
+}
+
+void compute_convs(struct compute *c, const struct conv_call *call, uint32_t n_calls,
+                   const float *x, size_t n)
+{
+    struct conv_job j = {.c = c, .call = call, .n_calls = n_calls, .x = x, .n = n};
+    const struct conv_shape *s = call->s;
+    for (uint32_t i = 0; i < n_calls; i++) {
+        size_t half = (call[i].s->kernel - 1) / 2;
+        j.half = half > j.half ? half : j.half;
+    }
+    size_t runs = (s->modules + CONV_MODULES - 1) / CONV_MODULES;
+    pool_run(c->pool, (s->m_out + CONV_OUT - 1) / CONV_OUT * runs * n, 1, conv_part, &j);
 }
 
 void compute_conv(struct compute *c, const struct mat *w, const float *bias,
                   const struct conv_shape *s, const float *x, size_t n, float *y)
 {
-    struct conv_job j = {c, w, bias, s, x, n, y};
-    size_t runs = (s->modules + CONV_MODULES - 1) / CONV_MODULES;
-    pool_run(c->pool, (s->m_out + CONV_OUT - 1) / CONV_OUT * runs * n, 1, conv_part, &j);
+    struct conv_call call = {w, bias, s, y};
+    compute_convs(c, &call, 1, x, n);
 }
 
 /* ---- normalisation ------------------------------------------------------------------ */

@@ -76,8 +76,29 @@ void compute_ff_sparse(struct compute *c, const struct ff_weights *w, const floa
 void compute_ff_dense(struct compute *c, const struct ff_weights *w, const float *x, size_t n,
                       const uint16_t *unit, float *hidden, uint8_t *alive, float *y);
 
+/* Several convolutions of the same x, alike in modules, length, c_in and m_out. */
+struct conv_call {
+    const struct mat *w;
+    const float *bias;
+    const struct conv_shape *s;
+    float *y;
+};
+void compute_convs(struct compute *c, const struct conv_call *call, uint32_t n_calls,
+                   const float *x, size_t n);
+
+/* Keys or values of one attention layer.  Rows of int8 have a scale each: max |x| / 127. */
+struct cache {
+    enum terra_dtype dtype;
+    void *data;   /* [heads][cap][width] */
+    float *scale; /* [heads][cap] for TERRA_I8, else NULL */
+};
+
+/* Rows [at, at + n) from x [n][heads * width]. */
+void cache_store(const struct cache *c, size_t heads, size_t width, size_t cap, size_t at,
+                 const float *x, size_t n);
+
 /* Attention of n query rows over cached rows, one head after another (spec 2.3).
- * q: [n][heads * dh].  k, v: cache of one layer, [heads][cap][dh] floats.
+ * q: [n][heads * dh].  k, v: of one layer, rows dh wide.
  * Query row t sees key rows [0, first + t + 1) if causal, else all `rows` keys that are
  * valid (valid NULL: all; a masked score is -1e9, replaced).  out: [n][heads * dh].
  * scores: scratch of heads * n * rows floats (the caller tiles n). */
@@ -86,7 +107,7 @@ struct attend {
     size_t cap, rows, first;
     bool causal;
     const uint8_t *valid;
-    const float *k, *v;
+    struct cache k, v;
 };
 void compute_attend(struct compute *c, const struct attend *a, const float *q, size_t n,
                     float *scores, float *out);

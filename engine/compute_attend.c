@@ -6,6 +6,55 @@
 #include <math.h>
 #include <string.h>
 
+/* ---- storing ------------------------------------------------------------------------ */
+
+static uint16_t to_bf16(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    if (f != f)
+        return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+/* A row that is not finite gets a scale that is not: nothing hides. */
+static float to_int8(const float *x, size_t n, int8_t *out)
+{
+    float most = 0, bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        float v = fabsf(x[i]);
+        most = v > most ? v : most;
+        bad += x[i] * 0;
+    }
+    float inverse = most > 0 && bad == 0 ? 127 / most : 0;
+    for (size_t i = 0; i < n; i++)
+        out[i] = inverse > 0 ? (int8_t)lrintf(x[i] * inverse) : 0;
+    return most / 127 + bad;
+}
+
+static void store_row(const struct cache *c, size_t row, size_t width, const float *x)
+{
+    if (c->dtype == TERRA_F32) {
+        memcpy((float *)c->data + row * width, x, width * sizeof *x);
+    } else if (c->dtype == TERRA_BF16) {
+        uint16_t *to = (uint16_t *)c->data + row * width;
+        for (size_t i = 0; i < width; i++)
+            to[i] = to_bf16(x[i]);
+    } else {
+        c->scale[row] = to_int8(x, width, (int8_t *)c->data + row * width);
+    }
+}
+
+void cache_store(const struct cache *c, size_t heads, size_t width, size_t cap, size_t at,
+                 const float *x, size_t n)
+{
+    for (size_t t = 0; t < n; t++)
+        for (size_t h = 0; h < heads; h++)
+            store_row(c, h * cap + at + t, width, x + (t * heads + h) * width);
+}
+
+/* ---- attention -------------------------------------------------------------------------- */
+
 struct attend_job {
     struct compute *c;
     const struct attend *a;
@@ -13,6 +62,16 @@ struct attend_job {
     size_t n;
     float *scores, *out;
 };
+
+static struct mat head_rows(const struct cache *c, size_t head, const struct attend *a)
+{
+    size_t first = head * a->cap;
+    return (struct mat){.dtype = c->dtype,
+                        .rows = (uint32_t)a->cap,
+                        .cols = a->dh,
+                        .data = (const char *)c->data + first * a->dh * dtype_size(c->dtype),
+                        .scale = c->scale ? c->scale + first : NULL};
+}
 
 /* Item i is head i / n, row i % n: a thread stays with a head's keys. */
 static void attend_part(void *arg, uint32_t thread, size_t i0, size_t i1)
@@ -27,10 +86,7 @@ static void attend_part(void *arg, uint32_t thread, size_t i0, size_t i1)
         size_t head = i / j->n, t = i % j->n;
         size_t seen = a->causal ? a->first + t + 1 : a->rows;
         const float *q = j->q + t * width + head * a->dh;
-        struct mat k = {
-            .rows = (uint32_t)a->cap, .cols = a->dh, .data = a->k + head * a->cap * a->dh};
-        struct mat v = k;
-        v.data = a->v + head * a->cap * a->dh;
+        struct mat k = head_rows(&a->k, head, a), v = head_rows(&a->v, head, a);
         float *s = j->scores + i * a->rows;
         kern->rows(&k, 0, seen, q, a->dh, 1, s, seen);
         for (size_t r = 0; r < seen; r++)

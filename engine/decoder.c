@@ -11,12 +11,20 @@
 
 /* ---- state ---------------------------------------------------------------------- */
 
+static void cache_layout(struct cache *c, struct arena *a, size_t rows, size_t width,
+                         enum terra_dtype dtype)
+{
+    c->dtype = dtype;
+    c->data = arena_get(a, rows, width * dtype_size(dtype));
+    c->scale = dtype == TERRA_I8 ? arena_get(a, rows, sizeof(float)) : NULL;
+}
+
 static void att_layout(struct att_state *st, struct arena *a, const struct attention *att,
-                       size_t cap)
+                       size_t cap, enum terra_dtype cache)
 {
     size_t hist = attention_history(att), d = att->d;
-    st->k = arena_get(a, cap * att->heads, sizeof(float) * att->dk);
-    st->v = arena_get(a, cap * att->heads, sizeof(float) * att->dv);
+    cache_layout(&st->k, a, cap * att->heads, att->dk, cache);
+    cache_layout(&st->v, a, cap * att->heads, att->dv, cache);
     st->hist_u = arena_get(a, hist * d, sizeof(float));
     st->hist_v =
         arena_get(a, att->cfg->v_concat == TERRA_V_NONE ? 0 : hist * 2 * d, sizeof(float));
@@ -50,7 +58,7 @@ void stack_state_reset(struct stack_state *st, const struct stack *s)
 /* A shared state still gives every attention layer of a block its own history, but one pair
  * of caches: they are rewritten before they are read. */
 void stack_state_layout(struct stack_state *st, struct arena *a, const struct stack *s,
-                        size_t cap, bool shared)
+                        size_t cap, enum terra_dtype cache, bool shared)
 {
     size_t widest = 0;
     st->shared = shared;
@@ -69,10 +77,10 @@ void stack_state_layout(struct stack_state *st, struct arena *a, const struct st
         one->att = arena_get(a, it->n_att, sizeof *one->att);
         for (uint32_t j = 0; j < it->n_att; j++) {
             struct att_state none = {0}, *as = one->att ? &one->att[j] : &none;
-            att_layout(as, a, &it->att[j], shared ? 0 : cap);
+            att_layout(as, a, &it->att[j], shared ? 0 : cap, cache);
             if (shared) {
-                as->k = k;
-                as->v = v;
+                as->k = (struct cache){.data = k};
+                as->v = (struct cache){.data = v};
             }
         }
         one->ff.carry =

@@ -28,8 +28,9 @@ struct streams {
     float *a, *b;
 };
 
+/* `cache` is how keys and values are kept; shared ones are always floats. */
 void stack_state_layout(struct stack_state *st, struct arena *a, const struct stack *s,
-                        size_t cap, bool shared);
+                        size_t cap, enum terra_dtype cache, bool shared);
 
 /* Forgets convolution history and SRU carries. */
 void stack_state_reset(struct stack_state *st, const struct stack *s);

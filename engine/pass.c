@@ -106,7 +106,8 @@ void scratch_layout(struct scratch *s, struct arena *a, const struct terra_model
     s->o = arena_get(a, rows * w.wo, sizeof(float));
     s->x = arena_get(a, tile * w.d, sizeof(float));
     s->y = arena_get(a, tile * w.d, sizeof(float));
-    s->kv = arena_get(a, tile * larger(w.wq, w.wo), sizeof(float));
+    s->k = arena_get(a, tile * w.wq, sizeof(float));
+    s->v = arena_get(a, tile * w.wo, sizeof(float));
     s->u = arena_get(a, (w.hist + tile) * w.d, sizeof(float));
     s->uv = arena_get(a, (w.hist + tile) * 2 * w.d, sizeof(float));
     s->wide = arena_get(a, tile * w.wide, sizeof(float));

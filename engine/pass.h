@@ -18,8 +18,7 @@
 
 /* State of one attention layer (spec 4.1). */
 struct att_state {
-    float *k,
-        *v; /* [heads][cap][dk], [heads][cap][dv]; efficient types: k normalised, scaled */
+    struct cache k, v; /* efficient types: floats, k normalised and scaled */
     float *hist_u; /* [length - 1][d]: what q, k and v read before this pass; multconv only */
     float *hist_v; /* [length - 1][2d]: v's input, with v_concat */
     float *hist_o; /* [length - 1][d]: input of the output convolution */
@@ -34,7 +33,7 @@ struct scratch {
     float *q, *o; /* [rows][heads * dk], [rows][heads * dv] */
     /* one tile */
     float *x, *y;  /* [tile][d] normed input, sub-layer output */
-    float *kv;     /* [tile][heads * max(dk, dv)] */
+    float *k, *v;  /* [tile][heads * dk], [tile][heads * dv] */
     float *u, *uv; /* [length - 1 + tile][d], [..][2d] */
     float *wide;   /* factored products, controller values, hidden units: `wide_floats` */
     float *hidden;

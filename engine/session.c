@@ -35,8 +35,9 @@ struct terra_session {
     struct pass pass;
     struct streams x;
     struct stack_state enc, dec;
-    bool whole;  /* rows pass all together, every time */
-    size_t rows; /* most rows of one pass */
+    enum terra_dtype cache; /* how decoder keys and values are kept */
+    bool whole;             /* rows pass all together, every time */
+    size_t rows;            /* most rows of one pass */
     size_t enc_cap, dec_cap;
     float *enc_a, *enc_b; /* whole: the encoder's result [n_source][d] */
     uint8_t *valid;       /* [enc_cap] */
@@ -93,8 +94,8 @@ static void layout(struct terra_session *s, struct arena *a)
     d = d > m->cfg.d_model ? d : m->cfg.d_model;
     s->x.a = arena_get(a, s->rows * d, sizeof(float));
     s->x.b = arena_get(a, s->rows * d, sizeof(float));
-    stack_state_layout(&s->enc, a, &m->enc, s->enc_cap, true);
-    stack_state_layout(&s->dec, a, &m->dec, s->dec_cap, s->whole);
+    stack_state_layout(&s->enc, a, &m->enc, s->enc_cap, TERRA_F32, true);
+    stack_state_layout(&s->dec, a, &m->dec, s->dec_cap, s->cache, s->whole);
     scratch_layout(&s->pass.s, a, m, s->rows, cap, efficient);
     if (s->whole) {
         s->enc_a = arena_get(a, s->enc_cap * d, sizeof(float));
@@ -110,6 +111,17 @@ static void layout(struct terra_session *s, struct arena *a)
     s->pass.step_alive = arena_get(a, layers * blocks, 1);
     s->pass.step_blocks = (uint32_t)blocks;
     sampler_layout(&s->sampler, a, m->cfg.out_vocab);
+}
+
+/* Keys and values are kept as exactly as the weights; efficient types compute on floats. */
+static enum terra_dtype choose_cache(const struct terra_session *s)
+{
+    static const enum terra_dtype named[] = {[TERRA_CACHE_F32] = TERRA_F32,
+                                             [TERRA_CACHE_BF16] = TERRA_BF16,
+                                             [TERRA_CACHE_I8] = TERRA_I8};
+    if (s->whole || has_self(&s->m->dec))
+        return TERRA_F32;
+    return s->o.cache == TERRA_CACHE_AUTO ? s->m->emb.dtype : named[s->o.cache];
 }
 
 static void choose_sizes(struct terra_session *s)
@@ -132,6 +144,7 @@ static void choose_sizes(struct terra_session *s)
     s->dec_cap = (size_t)o->max_source + (s->whole ? longest : o->max_target);
     s->rows = s->whole ? s->dec_cap : o->max_source;
     s->rows = s->rows < FEWEST_ROWS ? FEWEST_ROWS : s->rows;
+    s->cache = choose_cache(s);
 }
 
 struct terra_session *terra_session_open(const struct terra_model *m,
@@ -432,7 +445,8 @@ static uint64_t cache_bytes(const struct terra_session *s)
     for (uint32_t i = 0; i < s->m->dec.n; i++)
         for (uint32_t j = 0; j < s->m->dec.item[i].n_att; j++) {
             const struct attention *a = &s->m->dec.item[i].att[j];
-            n += (uint64_t)a->heads * (a->dk + a->dv) * sizeof(float);
+            n += a->heads * ((a->dk + a->dv) * dtype_size(s->cache) +
+                             (s->cache == TERRA_I8 ? 2 * sizeof(float) : 0));
         }
     return n * s->fed;
 }

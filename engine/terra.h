@@ -231,12 +231,21 @@ struct terra_choices {
     const uint8_t *alive;  /* [n_rows][blocks], 1 if ReLU let the unit through */
 };
 
+/* How the decoder's keys and values are kept. */
+enum terra_cache {
+    TERRA_CACHE_AUTO, /* like the weights */
+    TERRA_CACHE_F32,
+    TERRA_CACHE_BF16,
+    TERRA_CACHE_I8
+};
+
 struct terra_session_opts {
     enum terra_mode mode;
     uint32_t threads;    /* 0: physical cores */
     uint32_t max_source; /* source tokens of one prefill; 0: the model's, else 512 */
     uint32_t max_target; /* fed tokens; 0: the model's, else 512 */
     uint32_t eval_min_length; /* LSH only: shortest padded target (spec 1.9); 0: 16 */
+    enum terra_cache cache;
     bool quiet;          /* no choices, no parts: the control run for tracing cost */
     const atomic_bool *cancel; /* polled between layers; NULL: never */
     /* Optional: every choice made, prefill included.  Called from the caller's thread. */

@@ -404,8 +404,8 @@ static void run_attention(struct rig *r, bool causal)
     r->item.n_att = 1;
     r->item.ff.d = r->att.d = (uint32_t)d;
     pass_open(r, n);
-    struct att_state st = {.k = keep(r, n * d, sizeof(float)),
-                           .v = keep(r, n * d, sizeof(float)),
+    struct att_state st = {.k.data = keep(r, n * d, sizeof(float)),
+                           .v.data = keep(r, n * d, sizeof(float)),
                            .hist_u = keep(r, hist * d, sizeof(float)),
                            .hist_v = keep(r, hist * 2 * d, sizeof(float)),
                            .hist_o = keep(r, hist * d, sizeof(float))};
