@@ -72,6 +72,7 @@ static bool set_run_options(struct app *a, const char *arg, struct err *e)
         }
         arg += used;
     }
+    live_prompt(a);
     return true;
 }
 
@@ -127,9 +128,9 @@ unsigned do_against(struct app *a, const char *arg)
 {
     static const char *const key[] = {"m", "o", "d"};
     static const char *const text[] = {
-        "masked: all units computed, same mask - the same function, the fair speed-up",
-        "open: mask off - another function of the same weights",
-        "another model, such as the dense twin: type its name or folder"};
+        "masked: all units computed, same mask, same function",
+        "open: mask off, another function of the same weights",
+        "another model, such as the dense twin: type its name"};
     (void)arg;
     struct app_dialog *d = &a->dialog;
     *d = (struct app_dialog){.open = true, .n = 3, .chosen = against_chosen};
@@ -172,6 +173,8 @@ static void apply(struct app *a, enum config_key k)
         a->map_fps = (double)config_int(a->config, k);
     if (k == CONFIG_METRIC)
         do_metric(a, config_text(a->config, k));
+    if (k == CONFIG_STYLE)
+        live_prompt(a);
     if (k == CONFIG_TRACE || k == CONFIG_LOG)
         live_recorder_close(a);
 }

@@ -121,6 +121,15 @@ const char *live_style(const struct app *a)
     return name;
 }
 
+void live_prompt(struct app *a)
+{
+    const char *style = live_style(a);
+    char prompt[40];
+    snprintf(prompt, sizeof prompt, "%.30s> ", style ? style : "prompt");
+    if (a->edit)
+        line_edit_prompt(a->edit, prompt);
+}
+
 static bool fill_summarize(struct app *a, struct summarize_opts *o, struct err *e)
 {
     const char *name;
@@ -428,6 +437,8 @@ static void begin_recording(struct app *a, const struct mail *m)
         .with_document = document,
     };
     recorder_begin(a->recorder, &run);
+    if (recorder_session(a->recorder))
+        a->session = recorder_session(a->recorder);
     buf_free(&params);
 }
 
@@ -711,6 +722,8 @@ static void model_opened(struct app *a, struct job *j)
     snprintf(a->model_path, sizeof a->model_path, "%s", j->path);
     snprintf(a->dtype, sizeof a->dtype, "%s", dtype_name(a->model));
     live_recorder_close(a); /* the next run opens one for this model */
+    if (a->input == INPUT_PROMPT)
+        live_prompt(a);
     struct terra_machine machine;
     terra_machine_info(&machine);
     char size[24], room[24];

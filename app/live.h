@@ -33,6 +33,7 @@ const char *live_banner(const struct app *a); /* why runs are not saved; NULL */
 
 /* Name of the control word in use; NULL: none. */
 const char *live_style(const struct app *a);
+void live_prompt(struct app *a); /* shows it in front of the prompt */
 /* Text and shade of token i of the run are added to the flow. */
 void live_flow_token(struct app *a, size_t i);
 uint8_t live_shade(const struct app *a, const struct timeline_token *t);

@@ -71,7 +71,7 @@ void app_ask_done(struct app *a)
     a->input = INPUT_PROMPT;
     if (a->edit) {
         line_edit_reset(a->edit);
-        line_edit_prompt(a->edit, NULL);
+        live_prompt(a);
         line_edit_set(a->edit, a->kept_prompt ? a->kept_prompt : "");
     }
     free(a->kept_prompt);

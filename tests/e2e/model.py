@@ -81,7 +81,7 @@ def write(
     layers: int = 6,
     units: int = 16,
     max_source: int = 256,
-    max_target: int = 1024,
+    max_target: int = 4096,
     seed: int = 7,
 ) -> Path:
     """Writes folder/name and returns its path; units 0 makes a dense feed-forward."""

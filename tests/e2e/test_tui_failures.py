@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: MIT
+"""What may go wrong around the terminal application, and what must then happen."""
+
+from __future__ import annotations
+
+import os
+import pty
+import random
+import re
+import select
+import signal
+import sqlite3
+import subprocess
+import time
+import unittest
+
+from tui import PATIENCE_S, TERRA, Home, TuiTest, models, wait_for
+
+CRASHES = (signal.SIGSEGV, signal.SIGQUIT, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
+STOPS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+class Terminal(TuiTest):
+    def test_stop_signals_store_and_give_the_terminal_back(self) -> None:
+        for sig in STOPS:
+            with self.subTest(sig=sig.name):
+                t = self.start("-n", "3000", self.home.document())
+                t.wait(lambda s: s["tokens"] > 20)
+                t.kill(sig)
+                self.assertEqual(t.exit_status(), 128 + sig)
+                self.assertTrue(t.tty_restored(), t.screen())
+                t.close()
+        self.assertEqual(self.home.sql("select distinct status from run"), [("cancelled",)])
+
+    def test_crashes_give_the_terminal_back(self) -> None:
+        for sig in CRASHES:
+            with self.subTest(sig=sig.name):
+                t = self.start("-n", "3000", self.home.document())
+                t.wait(lambda s: s["tokens"] > 5)
+                t.kill(sig)
+                t.exit_status()
+                self.assertTrue(t.tty_restored(), t.screen())
+                t.close()
+
+    def test_mapped_model_that_shrinks(self) -> None:
+        import shutil
+
+        copy = self.home.dir / "model"
+        shutil.copytree(models() / "e2e", copy)
+        t = self.start("-n", "3000", self.home.document(), model=copy)
+        t.wait(lambda s: s["tokens"] > 5)
+        os.truncate(copy / "model.safetensors", 4096)
+        self.assertEqual(t.exit_status(), 3)
+        self.assertTrue(t.tty_restored())
+        self.assertIn("became shorter while it was in use", t.screen())
+
+    def test_suspend_and_continue(self) -> None:
+        t = self.start(shell=True)
+        t.wait_screen("$")
+        t.type("stty -g >before; pwd")
+        t.keys("Enter")
+        t.wait_screen("/")
+        t.type(f"{t.line} -n 3000 {self.home.document()}")
+        t.keys("Enter")
+        t.wait(lambda s: s["tokens"] > 5)
+        t.keys("C-z")
+        t.wait_screen("$")
+        wait_for(lambda: t.tmux("display-message", "-p", "#{alternate_on}").strip() == "0",
+                 lambda: t.screen())
+        t.type("fg")
+        t.keys("Enter")
+        state = t.poll()
+        t.wait(lambda s: s["frame"] > state["frame"])
+        t.wait_screen("FF choice")
+        t.keys("Escape")
+        t.written()
+        t.keys("C-d")
+        t.wait_screen("$ ")
+
+    def test_no_colour(self) -> None:
+        for options in ({"env": {"NO_COLOR": "1"}}, {"args": ("--color", "never")}):
+            t = self.start("-n", "40", self.home.document(), *options.get("args", ()),
+                           env=options.get("env", {}))
+            t.written()
+            colours = re.findall(r"\x1b\[[0-9;]*m", t.colours())
+            for code in colours:
+                for n in code[2:-1].split(";"):
+                    self.assertFalse(n and 30 <= int(n) <= 49 and int(n) not in (39, 49), code)
+            self.assertRegex(t.screen(), r"L00 [ .:=+*#%@-]{64}")  # shades are glyphs
+            t.close()
+
+    def test_ascii_and_kinds_of_terminals(self) -> None:
+        for term in ("screen", "linux", "vt100", "xterm", "xterm-256color", "xterm-direct"):
+            with self.subTest(term=term):
+                t = self.start("-n", "20", self.home.document(), "--ascii", env={"TERM": term})
+                t.written()
+                screen = t.screen()
+                self.assertIn("FF choice", screen)
+                self.assertTrue(screen.isascii(), screen)
+                t.keys("C-d")
+                self.assertEqual(t.exit_status(), 0)
+                self.assertTrue(t.tty_restored())
+                t.close()
+
+    def test_c_locale(self) -> None:
+        t = self.start("-n", "20", self.home.document(), env={"LANG": "C", "LC_ALL": "C"})
+        t.written()
+        self.assertTrue(t.screen().isascii())
+
+    def test_unknown_terminals(self) -> None:
+        for env, unset in (({"TERM": "nonsense"}, ()), ({}, ("TERM",))):
+            t = self.start(env=env, unset=unset)
+            self.assertEqual(t.exit_status(), 2)
+            screen = t.screen()
+            self.assertIn("TERM", screen)
+            self.assertIn("terra chat", screen.replace("\n", ""))
+            t.close()
+
+    def test_without_a_terminal(self) -> None:
+        done = subprocess.run([str(TERRA)], env=self.home.env(), capture_output=True,
+                              stdin=subprocess.DEVNULL)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertNotIn(b"\x1b", done.stdout)
+
+    def test_idle_sleeps(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        # the memory's speed is measured once, after the first reply
+        t.wait_screen("measured peak")
+
+        def switches() -> int:
+            text = open(f"/proc/{t.pid()}/status").read()
+            return int(re.search(r"voluntary_ctxt_switches:\s+(\d+)", text).group(1))
+
+        before = switches()
+        time.sleep(1)
+        self.assertEqual(switches(), before)
+
+
+class Model(TuiTest):
+    def test_missing_model_leaves_the_rest_working(self) -> None:
+        t = self.start(model="/nonexistent/model")
+        t.wait(lambda s: "/nonexistent/model" in s["message"])
+        t.type("words")
+        t.keys("Enter")
+        t.wait(lambda s: "no model" in s["message"])
+        self.assertIn("words", t.screen())
+
+    def test_model_opened_later(self) -> None:
+        t = self.start("-n", "10", model="/nonexistent/model")
+        t.wait(lambda s: "/nonexistent/model" in s["message"])
+        t.type(f"/model {models() / 'e2e'}")
+        t.keys("Enter")
+        t.wait(lambda s: "reads 256 tokens" in s["message"])
+        t.type("words to read")
+        t.keys("Enter")
+        t.written()
+
+
+class Store(TuiTest):
+    def test_no_log_writes_no_file(self) -> None:
+        document = self.home.document()
+        t = self.start("-n", "20", "--no-log", document)
+        t.written()
+        self.assertIn("log off", t.screen())
+        t.type("more words")
+        t.keys("Enter")
+        t.wait(lambda s: s["tokens"] == 20, busy=False)
+        t.keys("C-d")
+        self.assertEqual(t.exit_status(), 0)
+        ours = {"pid", "status", "before", "after", "run.sh", document.name}
+        left = {p.name for p in self.home.dir.rglob("*")}
+        self.assertEqual({n for n in left - ours if not n.startswith("frames")}, set())
+
+    def test_locked_database_does_not_stop_the_reply(self) -> None:
+        t = self.start("-n", "10", self.home.document())
+        t.written()
+        db = sqlite3.connect(self.home.db, isolation_level=None)
+        db.execute("BEGIN EXCLUSIVE")
+        t.type("a second text")
+        t.keys("Enter")
+        t.wait(lambda s: s["tokens"] == 10, busy=False)
+        t.wait_screen("NOT SAVED")
+        db.execute("ROLLBACK")
+        db.close()
+        t.keys("C-d")
+        self.assertEqual(t.exit_status(), 0)
+        self.assertEqual(self.home.sql("select count(*) from run where status = 'length'"), [(2,)])
+
+    def test_damaged_database_is_moved_only_after_asking(self) -> None:
+        self.home.db.parent.mkdir(parents=True)
+        self.home.db.write_bytes(b"SQLite format 3\0" + bytes(range(256)) * 64)
+        t = self.start("-n", "10")
+        t.wait(dialog=True)
+        self.assertIn("history is damaged", t.screen())
+        t.keys("n")
+        t.wait(dialog=False)
+        self.assertEqual(len(list(self.home.db.parent.glob("*.corrupt-*"))), 0)
+        t.close()
+        t = self.start("-n", "10", self.home.document())
+        t.wait(dialog=True)
+        t.keys("m")
+        t.wait(dialog=False)
+        self.assertEqual(len(list(self.home.db.parent.glob("*.corrupt-*"))), 1)
+
+    def test_deleted_database_is_made_anew(self) -> None:
+        t = self.start("-n", "10", self.home.document())
+        t.written()
+        for f in self.home.db.parent.iterdir():
+            f.unlink()
+        t.type("a second text")
+        t.keys("Enter")
+        t.wait(lambda s: s["tokens"] == 10, busy=False)
+        t.keys("C-d")
+        t.exit_status()
+        rows = self.home.sql("select prompt from run")
+        self.assertIn((b"a second text",), rows)
+
+
+class Killed(unittest.TestCase):
+    """kill -9 at random moments: nothing but the last half second may be missing."""
+
+    ROUNDS = 100
+
+    def setUp(self) -> None:
+        self.home = Home()
+        self.addCleanup(self.home.close)
+
+    def run_and_kill(self, rng: random.Random, document: str) -> int:
+        """Tokens on screen when it was killed."""
+        reader, writer = os.pipe()
+        env = self.home.env() | {"TERM": "xterm-256color", "TERRA_TEST_FD": str(writer)}
+        pid, tty = pty.fork()
+        if pid == 0:
+            os.set_inheritable(writer, True)
+            os.execve(TERRA, ["terra", "-m", str(models() / "e2e"), "-n", "4000", document], env)
+        os.close(writer)
+        frames, after, end = b"", rng.random() * 0.3, time.monotonic() + PATIENCE_S
+        kill_at = None
+        while True:
+            now = time.monotonic()
+            self.assertLess(now, end, "it never began to write")
+            if kill_at is None and b'"state":"GEN"' in frames:
+                kill_at = now + after
+            if kill_at is not None and now >= kill_at:
+                break
+            ready, _, _ = select.select([tty, reader], [], [], 0.005)
+            if tty in ready:
+                os.read(tty, 65536)
+            if reader in ready:
+                frames += os.read(reader, 65536)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(tty)
+        os.close(reader)
+        return max(int(n) for n in re.findall(rb'"tokens":(\d+)', frames))
+
+    def test_kill_at_random_moments(self) -> None:
+        rng = random.Random(4)
+        document = str(self.home.document())
+        seen = [self.run_and_kill(rng, document) for _ in range(self.ROUNDS)]
+        done = subprocess.run([str(TERRA), "logs", "list"], env=self.home.env(),
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.home.sql("pragma integrity_check"), [("ok",)])
+        rows = self.home.sql("select id, status, n_out, length(output) from run order by id")
+        self.assertEqual(len(rows), self.ROUNDS)
+        for (run, status, n_out, length), shown in zip(rows, seen, strict=True):
+            self.assertEqual(status, "interrupted", run)
+            stored = self.home.sql(f"select count(*) from token where run_id = {run}")[0][0]
+            # half a second of this model is far more than 64 tokens
+            last_write = self.home.sql(f"select sum(ns) from token where run_id = {run}")[0][0]
+            self.assertGreaterEqual(stored, shown // 64 * 64 - 64, (run, last_write))
+            self.assertEqual(n_out, stored, run)
+        last = rows[-1][0]
+        done = subprocess.run([str(TERRA), "replay", "--speed", "0", str(last)],
+                              env=self.home.env(), capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(done.stdout.rstrip(b"\n")), rows[-1][3])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: MIT
+"""The main view: sizes, streaming, keys, scrubbing, help."""
+
+from __future__ import annotations
+
+import re
+import unittest
+
+from tui import TuiTest
+
+
+class Sizes(TuiTest):
+    def test_80x24(self) -> None:
+        t = self.start("-n", "100", self.home.document())
+        state = t.written()
+        self.assertEqual((state["w"], state["h"]), (80, 24))
+        self.assertEqual(state["tokens"], 100)
+        lines = t.screen().split("\n")
+        self.assertTrue(lines[0].startswith("terra  session 1 'doc.txt'"), lines[0])
+        screen = "\n".join(lines)
+        for part in ("FF choice: surprise", "lat ms", "bw ", "description> ", "? help", "L00", "L05"):
+            self.assertIn(part, screen)
+        self.assertIn("saved as run 1", screen)
+        self.assertRegex(screen, r"read (\d+) of \1 tokens")
+
+    def test_160x48(self) -> None:
+        t = self.start("-n", "100", self.home.document(), size=(160, 48))
+        t.written()
+        screen = t.screen()
+        for part in ("-- output", "FF choice", "-- latency", "top 5", "agreement", "uses per unit"):
+            self.assertIn(part, screen)
+        self.assertIn("6 layers x 64 blocks x 16 units", screen)
+
+    def test_resize_while_streaming(self) -> None:
+        t = self.start("-n", "3000", self.home.document())
+        t.wait(lambda s: s["tokens"] > 5)
+        t.resize(40, 10)
+        t.wait(w=40, h=10)
+        t.resize(31, 8)
+        t.wait(w=31, h=8)
+        self.assertIn("need 40x10", t.wait_screen("have 31x8"))
+        t.resize(160, 48)
+        t.wait(w=160, h=48)
+        self.assertEqual(t.written()["tokens"], 3000)
+        self.assertIn("FF choice", t.screen())
+        t.resize(40, 10)
+        t.wait(w=40, h=10)
+        screen = t.screen()
+        self.assertNotIn("FF choice", screen)
+        self.assertIn("description>", screen)
+        self.assertIn("? help", screen)
+
+    def test_many_sizes(self) -> None:
+        t = self.start("-n", "3000", self.home.document(), "--temp", "1")
+        t.wait(lambda s: s["tokens"] > 0)
+        for i in range(40):
+            t.resize(10 + i * 37 % 200, 3 + i * 13 % 60)
+        t.resize(80, 24)
+        t.wait(lambda s: s["tokens"] == 3000, w=80, h=24, busy=False)
+        t.keys("C-d")
+        self.assertEqual(t.exit_status(), 0)
+
+
+class Running(TuiTest):
+    def test_prompt_runs_and_escape_stops(self) -> None:
+        t = self.start("-n", "3000")
+        t.idle(focus="prompt")
+        t.type("A short text about a bridge.")
+        t.keys("Enter")
+        t.wait(lambda s: s["tokens"] > 3)
+        t.keys("Escape")
+        state = t.written()
+        self.assertLess(state["tokens"], 3000)
+        self.assertIn("stopped", state["message"])
+        self.assertIn("> A short text about a bridge.", t.screen())
+        t.keys("C-d")
+        self.assertEqual(t.exit_status(), 0)
+        rows = self.home.sql("select status, n_out, kind from run")
+        self.assertEqual(rows, [("cancelled", state["tokens"], "chat")])
+
+    def test_ctrl_c_stops_then_tells_how_to_quit(self) -> None:
+        t = self.start("-n", "3000", self.home.document())
+        t.wait(lambda s: s["tokens"] > 3)
+        t.keys("C-c")
+        t.written()
+        t.keys("C-c")
+        t.wait(lambda s: "C-d" in s["message"])
+        t.type("typed")
+        t.keys("C-c")
+        t.wait_screen("description>")
+        t.keys("C-d")
+        self.assertEqual(t.exit_status(), 0)
+
+    def test_typing_while_a_reply_is_written(self) -> None:
+        t = self.start("-n", "3000", self.home.document())
+        t.wait(lambda s: s["tokens"] > 3)
+        t.type("next text")
+        t.wait_screen("> next text")
+        t.keys("Enter")
+        t.wait(lambda s: "still running" in s["message"])
+        self.assertIn("> next text", t.screen())  # not lost
+
+    def test_history_is_kept_across_runs(self) -> None:
+        t = self.start("-n", "10")
+        t.idle(focus="prompt")
+        t.type("remember these words")
+        t.keys("Enter")
+        t.written()
+        t.keys("C-d")
+        t.exit_status()
+        t.close()
+        t = self.start("-n", "10")
+        t.idle(focus="prompt")
+        t.keys("Up")
+        t.wait_screen("> remember these words")
+
+    def test_wide_and_combining_characters(self) -> None:
+        t = self.start("-n", "10")
+        t.idle(focus="prompt")
+        t.type("\u6771\u4eac e\u0301te\u0301 \U0001f600")
+        t.wait_screen("\u6771\u4eac e\u0301te\u0301 \U0001f600")
+        t.keys("Enter")
+        t.written()
+        self.assertIn("> \u6771\u4eac e\u0301te\u0301", t.screen())
+
+    def test_multi_line_prompt(self) -> None:
+        t = self.start("-n", "10")
+        t.idle(focus="prompt")
+        t.type("first line")
+        t.keys("M-Enter")
+        t.type("second line")
+        t.wait_screen("second line")
+        self.assertEqual(t.poll()["tokens"], 0)
+        t.keys("Enter")
+        t.written()
+        self.assertEqual(self.home.sql("select prompt from run"), [(b"first line\nsecond line",)])
+
+    def test_paste_of_a_megabyte(self) -> None:
+        t = self.start("-n", "10")
+        t.idle(focus="prompt")
+        text = self.home.dir / "big.txt"
+        text.write_text("words of a long paste\n" * 50000)
+        t.tmux("load-buffer", str(text))
+        t.tmux("paste-buffer", "-p")
+        t.wait_screen("1.10 MB")
+        self.assertEqual(t.poll()["tokens"], 0)  # a paste never sends
+        t.keys("C-_")  # one undo step
+        t.wait_screen("type or paste a text")
+        t.keys("C-d")
+        self.assertEqual(t.exit_status(), 0)
+
+    def test_mistyped_command_is_not_sent(self) -> None:
+        t = self.start("-n", "10")
+        t.idle(focus="prompt")
+        t.type("/sumarize")
+        t.keys("Enter")
+        t.wait(lambda s: "summarize" in s["message"], tokens=0)
+        t.keys("C-c")
+        t.wait_screen("type or paste a text")
+        t.type("//etc is a folder")
+        t.keys("Enter")
+        t.written()
+        self.assertEqual(self.home.sql("select prompt from run"), [(b"/etc is a folder",)])
+
+    def test_styles_and_settings(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        for line in ("/set max_tokens 30", "/summarize title"):
+            t.type(line)
+            t.keys("Enter")
+            t.wait(lambda s: "now 30" in s["message"] or s["tokens"] == 30)
+        t.wait(tokens=30, busy=False)
+        params = self.home.sql("select params from run order by id")
+        self.assertIn('"style":"title"', params[1][0].replace(" ", ""))
+        t.type("/set temp nonsense")
+        t.keys("Enter")
+        t.wait(lambda s: "temp" in s["message"] and "nonsense" in s["message"])
+
+    def test_regenerate_keeps_the_old_run(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("R")
+        t.wait(run=2, busy=False)
+        self.assertEqual(self.home.sql("select count(*) from run"), [(2,)])
+        t.keys("{")
+        t.wait(run=1)
+        t.keys("}")
+        t.wait(run=2)
+
+
+class Looking(TuiTest):
+    def test_scrub_moves_text_and_map_together(self) -> None:
+        t = self.start("-n", "50", self.home.document())
+        t.written()
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("h")
+        t.wait(token=48, map=48)
+        t.keys("Left", "h", "l")
+        t.wait(token=47, map=47)
+        t.keys("g")
+        t.wait(token=0, map=0)
+        t.keys("G")
+        t.wait(token=49, map=49)
+        t.keys(":")
+        t.wait(input="command")
+        t.type("goto 12")
+        t.keys("Enter")
+        t.wait(token=12, map=12, input="prompt")
+        self.assertIn("tok 12", t.screen())
+
+    def test_metrics_zoom_and_cursor(self) -> None:
+        t = self.start("-n", "50", self.home.document())
+        t.written()
+        t.keys("Escape")
+        t.wait(focus="output")
+        for name in ("flip", "unit", "margin", "zero", "use", "p", "surprise"):
+            t.keys("m")
+            t.wait(metric=name)
+        t.keys("Tab")
+        t.wait(focus="map")
+        t.keys("j", "j", "]", "]", "]", "k")
+        t.wait(layer=1, block=3)
+        t.keys("z")
+        t.wait_screen("layer 1")
+        t.keys("f")
+        t.wait(lambda s: "layer 1 block 3 unit" in s["message"])
+        t.keys("x")
+        t.wait(lambda s: "pinned" in s["message"])
+        t.keys("Enter")
+        t.wait(view="inspect")
+        t.keys("q")
+        t.wait(view="main")
+
+    def test_follow_stops_while_reading(self) -> None:
+        t = self.start("-n", "4000", self.home.document())
+        t.wait(lambda s: s["tokens"] > 1200)
+        t.keys("PgUp")
+        first = t.screen().split("\n")[1]
+        before = t.poll()["tokens"]
+        t.wait(lambda s: s["tokens"] > before + 300)
+        self.assertRegex(t.screen(), r"\+\d+ new")
+        self.assertEqual(t.screen().split("\n")[1][:60], first[:60])  # the text stays still
+        t.keys("Escape")
+        t.written()
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("End")
+        t.wait(lambda s: s["token"] == s["tokens"] - 1)
+        self.assertNotRegex(t.screen(), r"\+\d+ new")
+
+    def test_help_filters_and_runs_a_line(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        t.keys("F1")
+        t.wait(help=True)
+        t.type("session")
+        t.wait_screen("filter: session")
+        t.keys("Escape")
+        t.wait(help=False, focus="prompt")
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("?")
+        t.wait(help=True)
+        t.type("inspect")
+        t.wait_screen("filter: inspect")
+        t.keys("Down", "Up")
+        screen = t.screen()
+        self.assertIn("look inside the token", screen)
+        t.keys("BSpace")
+        t.keys("Escape")
+        t.wait(help=False)
+
+    def test_every_pane_is_reached_with_tab(self) -> None:
+        t = self.start("-n", "20", self.home.document(), size=(160, 48))
+        t.written()
+        for pane in ("output", "map", "latency", "strip", "prompt"):
+            t.keys("Tab")
+            t.wait(focus=pane)
+
+    def test_numbers_in_words(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("5")
+        t.wait(view="page")
+        screen = t.screen()
+        self.assertIn("tokens written      20", screen)
+        self.assertRegex(screen, r"coverage\s+(\d+) of \1 tokens")
+
+    def test_search_in_the_text(self) -> None:
+        t = self.start("-n", "200", self.home.document())
+        t.written()
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("/")
+        t.wait(input="find")
+        output = self.home.sql("select output from run")[0][0].decode()
+        t.type(output[60:66])
+        t.keys("Enter")
+        t.wait(lambda s: s["token"] < 199, input="prompt")
+        t.keys("/")
+        t.type("not in there at all")
+        t.keys("Enter")
+        t.wait(lambda s: "is not in the text" in s["message"])
+
+    def test_map_as_data(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        for line in ("/map csv map.csv", "/map svg map.svg"):
+            t.type(line)
+            t.keys("Enter")
+            t.wait(lambda s, name=line[9:]: s["message"].endswith(name))
+        csv = (self.home.dir / "map.csv").read_text().splitlines()
+        self.assertEqual(len(csv), 1 + 20 * 6 * 64)
+        self.assertRegex(csv[1], r"^0,0,0,\d+,")
+        svg = (self.home.dir / "map.svg").read_text()
+        self.assertEqual(len(re.findall("<rect ", svg)), 1 + 6 * 64)
+
+
+if __name__ == "__main__":
+    unittest.main()

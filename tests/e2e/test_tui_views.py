@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: MIT
+"""Sessions, replay, compare, documents, copying."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import unittest
+
+from tui import TERRA, TEXT, Tui, TuiTest, models
+
+
+class Stored(TuiTest):
+    def runs(self, n: int = 1) -> None:
+        """n sessions with one run each."""
+        for i in range(n):
+            t = self.start("-n", "40", self.home.document(name=f"doc{i}.txt"))
+            t.written()
+            t.keys("C-d")
+            self.assertEqual(t.exit_status(), 0)
+            t.close()
+
+    def sessions(self, **options: object) -> Tui:
+        t = self.start(**options)
+        t.idle(focus="prompt")
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("s")
+        t.wait(view="sessions")
+        return t
+
+    def test_replay_without_a_model(self) -> None:
+        self.runs()
+        t = self.sessions(model="/nonexistent")
+        self.assertIn("doc0.txt", t.screen())
+        t.keys("Enter")
+        state = t.wait(view="main")
+        self.assertEqual((state["shown"], state["tokens"], state["run"]), (40, 40, 1))
+        screen = t.screen()
+        self.assertIn("no model", screen)
+        self.assertIn("FF choice", screen)
+        self.assertIn("lat ms", screen)
+        t.keys("-", "-", "-", "-")
+        t.keys("Space")
+        t.wait(playing=True)
+        t.wait(lambda s: s["shown"] > 0)
+        t.keys("+", "+", "+", "+", "+", "+")
+        t.wait(shown=40, playing=False)
+        shown = [s["shown"] for s in t.states if s["playing"]]
+        self.assertEqual(shown, sorted(shown))
+        self.assertLess(shown[0], 40)
+        t.keys("4")
+        t.wait(view="inspect")
+        self.assertIn("chosen at 39", t.screen())
+
+    def test_replay_by_steps(self) -> None:
+        self.runs()
+        t = self.sessions()
+        t.keys("Enter")
+        t.wait(view="main")
+        t.keys("-", "-", "-", "-", "-", "-")
+        t.wait(lambda s: s["message"] == "replay at 0.0156x")
+        t.keys("r")
+        t.wait(view="main", playing=True)
+        t.keys("Space")
+        shown = t.wait(playing=False)["shown"]
+        self.assertLess(shown, 40)
+        t.keys(".")
+        t.wait(shown=shown + 1)
+        t.keys(",")
+        t.wait(token=shown - 1, shown=shown + 1)
+
+    def test_search_rename_delete_undo(self) -> None:
+        self.runs(3)
+        t = self.sessions()
+        t.keys("R")
+        t.wait(input="rename")
+        t.type("bridge report")
+        t.keys("Enter")
+        t.wait(lambda s: "is now 'bridge report'" in s["message"], input="prompt")
+        self.assertIn("bridge report", t.screen())
+        t.keys("d")
+        t.wait(lambda s: "deleted" in s["message"])
+        self.assertNotIn("bridge report", t.screen())
+        t.keys("u")
+        t.wait(lambda s: "is back" in s["message"])
+        self.assertIn("bridge report", t.screen())
+        t.keys("/")
+        t.wait(input="search")
+        t.type("nothing has this word")
+        t.wait_screen("0 of 3")
+        t.keys("Escape")
+        t.wait(input="prompt")
+        t.wait_screen("bridge report")
+        t.keys("o")
+        t.wait(lambda s: "sorted by created" in s["message"])
+        self.assertEqual(
+            self.home.sql("select title from session where title is not null and deleted_ms is null"
+                          " and title like 'bridge%'"),
+            [("bridge report",)],
+        )
+
+    def test_deleted_sessions_are_gone_after_a_restart(self) -> None:
+        self.runs(2)
+        t = self.sessions()
+        t.keys("d")
+        t.wait(lambda s: "deleted" in s["message"])
+        t.keys("q")
+        t.wait(view="main", focus="prompt")
+        t.keys("C-d")
+        self.assertEqual(t.exit_status(), 0)
+        t.close()
+        self.sessions()
+        self.assertEqual(self.home.sql("select count(*) from session"), [(1,)])
+
+    def test_export(self) -> None:
+        self.runs()
+        t = self.sessions()
+        t.keys("Enter")
+        t.wait(view="main")
+        for form, check in (("json", "output"), ("md", "## Run 1"), ("csv", "run,i,id")):
+            t.keys(":")
+            t.wait(input="command")
+            t.type(f"export {form} out.{form}")
+            t.keys("Enter")
+            t.wait(lambda s, f=form: s["message"].endswith(f"out.{f}"), input="prompt")
+            self.assertIn(check, (self.home.dir / f"out.{form}").read_text())
+        json.loads((self.home.dir / "out.json").read_text())
+        t.keys(":")
+        t.wait(input="command")
+        t.type("export json out.json")
+        t.keys("Enter")
+        t.wait(lambda s: "File exists" in s["message"])  # never overwritten
+
+    def test_session_is_continued(self) -> None:
+        self.runs()
+        t = self.start("-c", "-n", "10")
+        t.wait(lambda s: s["session"] == 1, busy=False)
+        t.keys("i")
+        t.wait(focus="prompt")
+        t.type("and another text")
+        t.keys("Enter")
+        t.wait(run=2, busy=False)
+        self.assertEqual(self.home.sql("select session_id from run"), [(1,), (1,)])
+
+    def test_two_processes_at_once(self) -> None:
+        first = self.start("-n", "3000", self.home.document())
+        first.wait(lambda s: s["tokens"] > 3 and s["session"])
+        # a second one on the same history, from a pipe
+        done = subprocess.run(
+            [str(TERRA), "summarize", "-q", "-m", str(models() / "e2e"), "-n", "20", "doc.txt"],
+            cwd=self.home.dir,
+            env=self.home.env(),
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        first.keys("Escape")
+        tokens = first.written()["tokens"]
+        first.keys("C-d")
+        self.assertEqual(first.exit_status(), 0)
+        rows = self.home.sql("select status, n_out from run order by id")
+        self.assertEqual(rows, [("cancelled", tokens), ("length", 20)])
+
+
+class Compared(TuiTest):
+    def compare(self, line: str) -> Tui:
+        t = self.start("-n", "60", self.home.document())
+        t.written()
+        t.type(line)
+        t.keys("Enter")
+        t.wait(view="compare", compared=True, busy=False)
+        return t
+
+    def test_masked_is_the_same_function(self) -> None:
+        t = self.compare("/compare masked")
+        screen = t.screen()
+        self.assertIn("same weights, same function", screen)
+        self.assertIn("same tokens 60/60", screen)
+        self.assertRegex(screen, r"\[(BIT|TOK)")
+        self.assertRegex(screen, r"speed-up [\d.]+x")
+        t.keys("Space")
+        t.wait(playing=True)
+        t.wait(playing=False)
+        t.keys(",")
+        t.keys("d")
+        t.wait(lambda s: "no token differs" in s["message"])
+        rows = self.home.sql("select kind, mode, n_out from run order by id")
+        self.assertEqual(rows[1:], [("compare", "sparse", 60), ("compare", "masked", 60)])
+        pairs = self.home.sql("select id, pair_id from run where kind = 'compare' order by id")
+        self.assertEqual(pairs[1][1], pairs[0][0])
+
+    def test_open_is_another_function(self) -> None:
+        t = self.compare("/compare open")
+        screen = t.screen()
+        self.assertIn("another function", screen)
+        self.assertNotIn("[BIT", screen)
+        self.assertNotIn("[TOK", screen)
+        t.keys("d")
+        t.wait(lambda s: s["view"] == "compare")
+
+    def test_dense_twin(self) -> None:
+        t = self.compare(f"/compare model:{models() / 'e2e-dense'}")
+        self.assertIn("e2e-dense", t.screen())
+        t.keys("q")
+        t.wait(view="main")
+
+    def test_escape_stops_a_compare(self) -> None:
+        t = self.start("-n", "3000", self.home.document())
+        t.wait(lambda s: s["tokens"] > 3)
+        t.keys("Escape")
+        t.written()
+        t.type("/compare masked")
+        t.keys("Enter")
+        t.wait(view="compare", state="COMPARE")
+        t.keys("Escape")
+        t.wait(view="compare", busy=False, compared=True)
+        rows = self.home.sql("select status from run where kind = 'compare'")
+        self.assertEqual(rows, [("cancelled",), ("cancelled",)])
+
+    def test_choice_by_dialog(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("c")
+        t.wait(dialog=True)
+        t.keys("m")
+        t.wait(view="compare", compared=True, busy=False)
+
+
+class Documents(TuiTest):
+    def long(self) -> Tui:
+        t = self.start("-n", "20", self.home.document(words=150))
+        t.wait(dialog=True)
+        self.assertRegex(t.screen(), r"has \d+ tokens; this model reads 256")
+        return t
+
+    def test_long_document_in_chunks(self) -> None:
+        t = self.long()
+        t.keys("c")
+        t.wait(lambda s: s["tokens"] and s["message"].startswith("read "), busy=False)
+        kinds = [k for k, in self.home.sql("select kind from run order by id")]
+        self.assertGreaterEqual(kinds.count("map"), 3)
+        self.assertEqual(kinds[-1], "reduce")
+        read, total = self.home.sql("select tok_read, tok_total from summary")[0]
+        self.assertEqual(read, total)
+        self.assertRegex(t.screen(), r"read (\d+) of \1 tokens")
+
+    def test_long_document_cut(self) -> None:
+        t = self.long()
+        t.keys("t")
+        t.written()
+        read, total = self.home.sql("select tok_read, tok_total from summary")[0]
+        self.assertLess(read, total)
+        self.assertIn(f"read {read} of {total} tokens", t.screen())
+
+    def test_long_document_cancelled(self) -> None:
+        t = self.long()
+        t.keys("Escape")
+        t.wait(dialog=False)
+        self.assertEqual(self.home.sql("select count(*) from run"), [(0,)])
+
+    def test_load_counts_and_runs_nothing(self) -> None:
+        t = self.start("-n", "20")
+        t.idle(focus="prompt")
+        self.home.document()
+        t.type("/load doc.txt")
+        t.keys("Enter")
+        t.wait(lambda s: "fits, nothing dropped" in s["message"], tokens=0)
+        t.keys("Enter")
+        t.written()
+
+    def test_bad_documents(self) -> None:
+        t = self.start("-n", "20")
+        t.idle(focus="prompt")
+        cases = {"empty.txt": b"", "blank.txt": b" \n\n ", "data.gz": b"\x1f\x8b\x08\0\0\0\0\0\0\3",
+                 "latin.txt": b"\xe9\xe8\xea\xeb" * 100}
+        for name, content in cases.items():
+            (self.home.dir / name).write_bytes(content)
+            t.type(f"/load {name}")
+            t.keys("Enter")
+            t.wait(lambda s, n=name: n in s["message"] and "reading" not in s["message"], busy=False)
+        t.type("/load missing.txt")
+        t.keys("Enter")
+        t.wait(lambda s: "missing.txt" in s["message"] and "such file" in s["message"].lower(),
+               busy=False)
+
+    def test_malformed_bytes_are_replaced_and_counted(self) -> None:
+        (self.home.dir / "mixed.txt").write_bytes(TEXT.encode() + b"\xff\xfe\x1b]0;title\x07\n")
+        t = self.start("-n", "20", "mixed.txt")
+        t.written()
+        self.assertEqual(self.home.sql("select fixes > 0 from document"), [(1,)])
+
+    def test_endless_pipe_can_be_stopped(self) -> None:
+        os.mkfifo(self.home.dir / "pipe")
+        t = self.start("-n", "20")
+        t.idle(focus="prompt")
+        t.type("/load pipe")
+        t.keys("Enter")
+        t.wait(state="READING")
+        t.keys("Escape")
+        t.idle()
+
+
+class Copying(TuiTest):
+    def test_reply_goes_to_the_tmux_buffer(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("y")
+        t.wait(lambda s: "tmux buffer" in s["message"] or "clipboard" in s["message"])
+        output = self.home.sql("select output from run")[0][0].decode()
+        self.assertEqual(t.tmux("show-buffer"), output)
+
+
+if __name__ == "__main__":
+    unittest.main()
