@@ -54,6 +54,7 @@ UNIT_BIN := $(patsubst %.c,$(B)/%,$(UNIT))
 FUZZ_BIN := $(patsubst %.c,$(B)/%,$(FUZZ))
 
 .DELETE_ON_ERROR:
+.SECONDARY: # keep the objects of tests
 .PHONY: all help deps test test-% unit e2e lint format sanitize tsan bench fuzz cover train-smoke \
         install uninstall clean man
 
