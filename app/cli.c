@@ -196,13 +196,18 @@ static int64_t session_wanted(struct cli *c, struct err *e)
     if (c->args->session) {
         char *end;
         id = strtoll(c->args->session, &end, 10);
+        struct pool pool = {0};
+        struct store_session found;
         if (*end || id <= 0)
             err_set(e, ERR_USAGE, "--session: '%s' is not a number of 'terra logs list'",
                     c->args->session);
+        else
+            store_session_get(c->store, id, &pool, &found, e);
+        pool_free(&pool);
     } else if (c->args->cont) {
         store_session_last(c->store, &id, e);
     }
-    return id;
+    return e->kind ? 0 : id;
 }
 
 void cli_record(struct cli *c)

@@ -408,6 +408,24 @@ static void loop(struct chat *h)
     free(line);
 }
 
+/* --session and --continue: the earlier turns are shown first. */
+static void resume(struct chat *h)
+{
+    const struct args *a = h->c.args;
+    struct err e = {0};
+    char id[24];
+    int64_t last;
+    bool ok = true;
+    if (a->session) {
+        ok = do_open(h, a->session, &e);
+    } else if (a->cont) {
+        ok = need_store(h, &e) && store_session_last(h->c.store, &last, &e);
+        snprintf(id, sizeof id, "%" PRId64, ok ? last : 0);
+        ok = ok && do_open(h, id, &e);
+    }
+    complain(h, ok, &e);
+}
+
 int cmd_chat(const struct args *a)
 {
     struct chat h = {.tty = isatty(STDIN_FILENO)};
@@ -417,8 +435,7 @@ int cmd_chat(const struct args *a)
     if (ok) {
         if (h.tty)
             cli_note(&h.c, "model %s; /help lists commands", h.c.shape->name);
-        if (a->session && !do_open(&h, a->session, &e))
-            complain(&h, false, &e);
+        resume(&h);
         loop(&h);
     }
     reply_close(&h.c, &h.reply);

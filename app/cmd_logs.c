@@ -357,7 +357,7 @@ static const struct {
 
 static bool logs(struct cli *c, struct err *e)
 {
-    const char *name = c->args->n_pos ? c->args->pos[0] : "list";
+    const char *name = c->args->n_pos ? c->args->pos[0] : c->args->reply_only ? "show" : "list";
     if (strcmp(name, "path") == 0)
         return logs_path(c, e);
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {

@@ -28,6 +28,7 @@ class Store(Case):
     def test_every_run_is_kept(self) -> None:
         reply = self.run_once("a walk in the park")
         self.assertEqual(self.works("logs", "show", "-r").out, reply)
+        self.assertEqual(self.works("logs", "-r").out, reply)
         self.assertEqual(self.db.stat().st_mode & 0o777, 0o600)
         self.assertEqual(self.db.parent.stat().st_mode & 0o777, 0o700)
         self.assertEqual(self.works("logs", "path").out.strip(), str(self.db))
@@ -45,6 +46,11 @@ class Store(Case):
         self.works("run", "-n", "3", "-s", "1", "four")
         runs = {s["id"]: s["runs"] for s in self.sessions()}
         self.assertEqual(runs, {1: 2, 2: 2})
+        done = self.works("run", "-n", "3", "-s", "99", "five")
+        self.assertIn("a new session is begun", done.err)
+        done = self.works("chat", "-c", "-n", "3", stdin=b"six\n")
+        self.assertIn("> five", done.out)
+        self.assertEqual({s["id"]: s["runs"] for s in self.sessions()}, {1: 2, 2: 2, 3: 2})
 
     def test_search(self) -> None:
         self.run_once("the quick brown fox")

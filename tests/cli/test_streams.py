@@ -228,6 +228,25 @@ class Streams(Case):
         self.assertEqual(done.out, self.works("summarize", path).out)
         self.assertIn("no such file", done.err)
 
+    def test_chat_goes_on_after_an_interrupt(self) -> None:
+        document = self.write("long.txt", TEXT * 3000)
+        process = subprocess.Popen(
+            [TERRA, "chat", "-n", "4"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.env,
+        )
+        assert process.stdin is not None
+        process.stdin.write(f"/summarize {document}\n".encode())
+        process.stdin.flush()
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(b"hello\n/stats\n/bye\n", timeout=60)
+        self.assertEqual(process.returncode, 0, err)
+        self.assertIn(b"stopped; the text so far is kept", err)
+        self.assertIn(b"The last reply has", out)
+
     def test_dumb_terminal_gets_chat(self) -> None:
         self.env["TERM"] = "dumb"
         pid, fd = pty.fork()
