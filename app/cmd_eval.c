@@ -29,7 +29,7 @@ static const char *const rouge_name[4] = {"rouge1", "rouge2", "rougeL", "rougeLs
 struct tally { /* sums over the pairs of one source, or all */
     char *name;
     uint64_t pairs, generated, tokens, bytes, degenerate, empty, repeating;
-    uint64_t doc_tokens, doc_read, words_out, words_ref;
+    uint64_t doc_tokens, doc_read, words_out, words_ref, targets_cut;
     double nll; /* nats */
     double rouge[WHOS][4];
 };
@@ -119,7 +119,7 @@ static double surprise(const float *row, uint32_t n, int32_t id)
 
 /* The summary as training writes it: one space in front of the first word if that is how
  * the vocabulary marks words, no white space at the ends. */
-static bool make_target(struct eval *v, const struct pair *p, struct err *e)
+static bool make_target(struct eval *v, const struct pair *p, struct tally *t, struct err *e)
 {
     struct buf text = {0};
     const char *s = p->summary;
@@ -136,9 +136,20 @@ static bool make_target(struct eval *v, const struct pair *p, struct err *e)
     v->target.n = 0;
     bool ok = terra_encode(v->c->vocab, buf_str(&text), text.len, &v->target, e);
     buf_free(&text);
-    if (v->target.n > v->max_target - 1)
-        v->target.n = v->max_target - 1;
-    terra_ids_add(&v->target, TERRA_EOS);
+    t->bytes += n;
+    if (v->target.n < v->max_target) {
+        terra_ids_add(&v->target, TERRA_EOS);
+        return ok;
+    }
+    /* Longer than the model writes: its beginning is scored, and its bytes count. */
+    t->targets_cut++;
+    t->bytes -= n;
+    v->target.n = v->max_target;
+    for (size_t i = 0; i < v->target.n; i++) {
+        size_t n_token;
+        terra_token_bytes(v->c->vocab, v->target.id[i], &n_token);
+        t->bytes += n_token;
+    }
     return ok;
 }
 
@@ -146,7 +157,7 @@ static bool score(struct eval *v, const struct pair *p, struct tally *t, struct 
 {
     struct terra_session *s = v->c->session;
     uint32_t vocab = v->c->shape->out_vocab;
-    if (!make_target(v, p, e))
+    if (!make_target(v, p, t, e))
         return false;
     v->counting = false;
     if (!terra_prefill(s, v->source.id, v->source.n, e))
@@ -158,7 +169,6 @@ static bool score(struct eval *v, const struct pair *p, struct tally *t, struct 
     for (size_t i = 0; ok && i < v->target.n; i++)
         t->nll += surprise(v->logits + i * vocab, vocab, v->target.id[i]);
     t->tokens += v->target.n;
-    t->bytes += p->n_summary;
     return ok;
 }
 
@@ -257,6 +267,7 @@ static void add_tally(struct tally *to, const struct tally *t)
     to->generated += t->generated;
     to->tokens += t->tokens;
     to->bytes += t->bytes;
+    to->targets_cut += t->targets_cut;
     to->degenerate += t->degenerate;
     to->empty += t->empty;
     to->repeating += t->repeating;
@@ -298,6 +309,7 @@ static void tally_json(const struct tally *t, struct buf *b)
     json_num(b, "bits_per_byte", ratio(t->nll, t->bytes) / log(2), 6);
     json_int(b, "target_tokens", (int64_t)t->tokens);
     json_int(b, "target_bytes", (int64_t)t->bytes);
+    json_int(b, "targets_cut", (int64_t)t->targets_cut);
     json_num(b, "document_read", ratio((double)t->doc_read, t->doc_tokens), 5);
     if (!t->generated)
         return;
