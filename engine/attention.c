@@ -20,6 +20,24 @@ bool attention_is_lsh(const struct attention *a, size_t rows)
            (a->cfg->core == TERRA_CORE_MIXED && rows > a->cfg->std_length);
 }
 
+bool attention_check(const struct attention *a, size_t rows, bool causal, struct err *e)
+{
+    const struct terra_attention_config *c = a->cfg;
+    bool sorted = attention_is_lsh(a, rows), wraps = c->type == TERRA_ATT_SELF && !causal;
+    if (sorted && !a->rotations)
+        return err_set(e, ERR_INPUT,
+                       "%zu rows with padding: above %u the attention needs rotations, and the "
+                       "model has none",
+                       rows, c->std_length);
+    if ((sorted || wraps) && c->chunk && rows % c->chunk != 0)
+        return err_set(
+            e, ERR_INPUT,
+            "%zu rows are not a multiple of the attention's chunk length %u; pad the "
+            "source with zeros",
+            rows, c->chunk);
+    return true;
+}
+
 /* Puts the remembered rows in front of a tile (`head`, h rows of w floats)... */
 static void recall(float *head, const float *hist, size_t h, size_t w)
 {
@@ -193,11 +211,8 @@ static const float *output_tile(struct pass *p, const struct attention *a, struc
     return s->y;
 }
 
-/* Everything but norm and residual: `normed` tells that x has passed the norm already, and
- * then y is the result; else it is added to y. */
-static void run_layer(struct pass *p, const struct attention *a, struct att_state *st,
-                      const float *x, size_t n, size_t first, bool causal, bool normed,
-                      float *y)
+void attention_run(struct pass *p, const struct attention *a, struct att_state *st,
+                   const float *x, size_t n, size_t first, bool causal, float *acc)
 {
     size_t d = a->d;
     bool efficient = a->cfg->type == TERRA_ATT_SELF || attention_is_lsh(a, p->length);
@@ -205,11 +220,11 @@ static void run_layer(struct pass *p, const struct attention *a, struct att_stat
     pass_clock(p, TERRA_PART_OTHER, &clock);
     for (size_t t = 0; t < n; t += p->tile) {
         size_t rows = n - t < p->tile ? n - t : p->tile;
-        if (normed)
-            memcpy(p->s.x, x + t * d, rows * d * sizeof *x);
-        else
+        if (a->ln.scale)
             compute_norm(p->cx, a->ln.scale, a->ln.bias, a->ln.center, x + t * d, rows, d,
                          p->s.x);
+        else
+            memcpy(p->s.x, x + t * d, rows * d * sizeof *x);
         pass_clock(p, TERRA_PART_OTHER, &clock);
         project_tile(p, a, st, t, rows, first + t, efficient);
         pass_clock(p, TERRA_PART_QKV, &clock);
@@ -223,20 +238,8 @@ static void run_layer(struct pass *p, const struct attention *a, struct att_stat
         size_t rows = n - t < p->tile ? n - t : p->tile;
         const float *out = output_tile(p, a, st, p->s.o + t * a->heads * a->dv, rows);
         for (size_t i = 0; i < rows * d; i++)
-            y[t * d + i] = (normed ? 0 : y[t * d + i]) + out[i];
-        pass_check(p, "attention", y + t * d, rows * d);
+            acc[t * d + i] += out[i];
+        pass_check(p, "attention", acc + t * d, rows * d);
     }
     pass_clock(p, TERRA_PART_QKV, &clock);
-}
-
-void attention_run(struct pass *p, const struct attention *a, struct att_state *st,
-                   const float *x, size_t n, size_t first, bool causal, float *acc)
-{
-    run_layer(p, a, st, x, n, first, causal, false, acc);
-}
-
-void attention_core(struct pass *p, const struct attention *a, struct att_state *st,
-                    const float *x, size_t n, size_t first, bool causal, float *y)
-{
-    run_layer(p, a, st, x, n, first, causal, true, y);
 }

@@ -2,7 +2,7 @@
  *
  * Purpose: acc += Attention(LN(x)), spec 2.4 - 2.6 and 3.  In the decoder it is causal
  *          and appends to the caches; the encoder uses the same code over fresh caches.
- * Owns:    nothing.  Errors: none.  Threads: see pass.h.
+ * Owns:    nothing.  Errors: attention_check, before a pass.  Threads: see pass.h.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef TERRA_ATTENTION_H
@@ -10,13 +10,10 @@
 
 #include "engine/pass.h"
 
-/* x, acc: [n][d], the two streams; row 0 of x is row `first` of the caches. */
+/* x, acc: [n][d], the two streams; row 0 of x is row `first` of the caches.  A layer without
+ * a norm (ln.scale NULL, only in tests) takes x as it is. */
 void attention_run(struct pass *p, const struct attention *a, struct att_state *st,
                    const float *x, size_t n, size_t first, bool causal, float *acc);
-
-/* The layer alone: y[n][d] = Attention(x), x as the norm would give it. */
-void attention_core(struct pass *p, const struct attention *a, struct att_state *st,
-                    const float *x, size_t n, size_t first, bool causal, float *y);
 
 /* Length kernel - 1 of the layer's convolutions; 0 for most types. */
 uint32_t attention_history(const struct attention *a);
@@ -24,5 +21,9 @@ uint32_t attention_history(const struct attention *a);
 /* Whether this layer computes a function of the whole sequence at `rows` rows, so that it
  * cannot be decoded incrementally. */
 bool attention_is_lsh(const struct attention *a, size_t rows);
+
+/* Whether a whole sequence of `rows` rows can pass: ERR_INPUT if chunks do not divide it
+ * where they must, or LSH is due and the model stores no rotations. */
+bool attention_check(const struct attention *a, size_t rows, bool causal, struct err *e);
 
 #endif

@@ -88,6 +88,15 @@ void stack_state_layout(struct stack_state *st, struct arena *a, const struct st
     }
 }
 
+bool stack_check(const struct stack *s, size_t rows, bool causal, struct err *e)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        for (uint32_t j = 0; j < s->item[i].n_att; j++)
+            if (!attention_check(&s->item[i].att[j], rows, causal, e))
+                return false;
+    return true;
+}
+
 /* ---- items ------------------------------------------------------------------------ */
 
 static void swap(struct streams *x)
@@ -120,6 +129,7 @@ static void forget(struct pass *p, const struct dense *w, struct streams *x, siz
     average_into_b(x, n * w->w.cols);
     compute_linear(p->cx, &w->w, w->b, x->b, n, x->a);
     memcpy(x->b, x->a, n * w->w.rows * sizeof(float));
+    pass_check(p, "the forgetting layer after it", x->a, n * w->w.rows);
 }
 
 /* n_att times (attention, swap), feed-forward, swap: after each, streams change roles. */
@@ -137,13 +147,23 @@ static void block(struct pass *p, const struct stack_item *it, struct item_state
         swap(x);
 }
 
+static bool healthy(const struct pass *p, struct err *e)
+{
+    const struct bad_value *b = &p->bad;
+    return !b->found ||
+           err_set(e, ERR_NUMERIC, "NaN or Inf in %s block %u, %s",
+                   b->stage == TERRA_ENCODER ? "encoder" : "decoder", b->layer, b->part);
+}
+
 static bool stack_run(struct pass *p, const struct stack *s, struct stack_state *st,
                       struct streams *x, size_t n, size_t first,
                       void (*progress)(void *, uint64_t), void *user, struct err *e)
 {
+    size_t d = p->m->d_enc;
+    uint32_t blocks = 0;
     p->layer = 0;
     p->bad.found = false;
-    size_t d = p->m->d_enc;
+    pass_check(p, "its input", x->a, n * d);
     for (uint32_t i = 0; i < s->n; i++) {
         const struct stack_item *it = &s->item[i];
         if (pass_cancelled(p))
@@ -151,8 +171,8 @@ static bool stack_run(struct pass *p, const struct stack *s, struct stack_state 
         if (st->shared)
             item_reset(&st->item[i], it);
         if (it->kind == ITEM_BLOCK) {
+            p->layer = blocks++;
             block(p, it, &st->item[i], x, n, first);
-            p->layer++;
             if (progress)
                 progress(user, n);
         } else if (it->kind == ITEM_WIDEN) {
@@ -161,10 +181,8 @@ static bool stack_run(struct pass *p, const struct stack *s, struct stack_state 
         } else {
             forget(p, &it->forget, x, n);
         }
-        if (p->bad.found)
-            return err_set(e, ERR_NUMERIC, "NaN or Inf in %s block %u, %s",
-                           p->bad.stage == TERRA_ENCODER ? "encoder" : "decoder", p->bad.layer,
-                           p->bad.part);
+        if (!healthy(p, e))
+            return false;
     }
     return true;
 }
@@ -182,7 +200,8 @@ bool encoder_run(struct pass *p, struct stack_state *st, struct streams *x, size
     compute_linear(p->cx, &m->merge.w, m->merge.b, x->b, n, x->a);
     compute_norm(p->cx, m->merge_ln.scale, m->merge_ln.bias, true, x->a, n, m->d_enc, x->b);
     memcpy(x->a, x->b, n * m->d_enc * sizeof(float));
-    return true;
+    pass_check(p, "the merge after it", x->a, n * m->d_enc);
+    return healthy(p, e);
 }
 
 bool decoder_run(struct pass *p, struct stack_state *st, struct streams *x, size_t n,

@@ -32,6 +32,9 @@ struct streams {
 void stack_state_layout(struct stack_state *st, struct arena *a, const struct stack *s,
                         size_t cap, enum terra_dtype cache, bool shared);
 
+/* attention_check of every layer. */
+bool stack_check(const struct stack *s, size_t rows, bool causal, struct err *e);
+
 /* Forgets convolution history and SRU carries. */
 void stack_state_reset(struct stack_state *st, const struct stack *s);
 

@@ -7,32 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-void efficient_layout(struct efficient_work *w, struct arena *a, size_t rows, uint32_t hashes,
-                      uint32_t dv)
+void efficient_layout(struct efficient_work *w, struct arena *a, size_t rows, size_t hashes,
+                      size_t dv, size_t seen)
 {
     size_t n = rows * hashes;
     w->key = arena_get(a, n, sizeof *w->key);
     w->order = arena_get(a, n, sizeof *w->order);
     w->slot = arena_get(a, n, sizeof *w->slot);
-    w->list = arena_get(a, n, sizeof *w->list);
-    w->score = arena_get(a, n, sizeof *w->score);
+    w->list = arena_get(a, seen, sizeof *w->list);
+    w->score = arena_get(a, seen, sizeof *w->score);
     w->out = arena_get(a, n * dv, sizeof *w->out);
     w->lse = arena_get(a, n, sizeof *w->lse);
-}
-
-bool efficient_check(const struct terra_attention_config *c, size_t rows, bool causal,
-                     struct err *e)
-{
-    bool sorted =
-        c->core == TERRA_CORE_LSH || (c->core == TERRA_CORE_MIXED && rows > c->std_length);
-    bool wraps = c->type == TERRA_ATT_SELF && !causal;
-    if ((sorted || wraps) && c->chunk && rows % c->chunk != 0)
-        return err_set(
-            e, ERR_INPUT,
-            "%zu rows are not a multiple of the attention's chunk length %u; pad the "
-            "source with zeros",
-            rows, c->chunk);
-    return true;
 }
 
 /* One query against a list of key positions; returns log(sum(exp(score))). */

@@ -3,7 +3,7 @@
  * Purpose: exactness first.  Keys arrive normalised and scaled, masks are added to the
  *          scores (never replace them), and results of hash rounds are combined.
  * Owns:    nothing; the workspace is the session's.
- * Errors:  efficient_check, before a pass starts.
+ * Errors:  none; attention_check refuses what does not fit.
  * Threads: one caller per workspace.
  *
  * SPDX-License-Identifier: MIT */
@@ -11,14 +11,15 @@
 #define TERRA_EFFICIENT_H
 
 #include "engine/base/arena.h"
-#include "engine/terra.h"
+
+#include <stdint.h>
 
 struct efficient_work {
     uint64_t *key;   /* [hashes * rows] sort keys; their low part is the entry */
     uint32_t *order; /* [hashes * rows] position of each sorted entry */
     uint32_t *slot;  /* [hashes * rows] sorted place of each (round, position) */
-    uint32_t *list;  /* keys that one chunk sees */
-    double *score;   /* one query's scores */
+    uint32_t *list;  /* keys that one query sees */
+    double *score;   /* its scores of them */
     float *out;      /* [hashes * rows][dv], sorted order */
     double *lse;     /* [hashes * rows] */
 };
@@ -40,14 +41,13 @@ struct efficient {
     const float *k, *v; /* caches [heads][cap][dk or dv] */
 };
 
-void efficient_layout(struct efficient_work *w, struct arena *a, size_t rows, uint32_t hashes,
-                      uint32_t dv);
+/* `seen`: most keys of one query.  Where chunks wrap around they can be more than there are
+ * rows: the same chunk is then seen twice. */
+void efficient_layout(struct efficient_work *w, struct arena *a, size_t rows, size_t hashes,
+                      size_t dv, size_t seen);
 
-/* Chunks must divide the sequence when it is sorted, and when chunks wrap around. */
-bool efficient_check(const struct terra_attention_config *c, size_t rows, bool causal,
-                     struct err *e);
-
-/* out: [n][heads * dv].  A sorted run wants the whole sequence: first 0, n == rows. */
+/* out: [n][heads * dv].  A sorted run wants the whole sequence: first 0, n == rows, and
+ * chunks that divide it; so do chunks that wrap around (attention_check). */
 void efficient_run(const struct efficient *f, struct efficient_work *w, float *out);
 
 #endif

@@ -40,7 +40,8 @@ void pass_check(struct pass *p, const char *part, const float *x, size_t n)
 
 /* The widest of everything a tile's row needs. */
 struct widths {
-    size_t d, heads, wq, wo, wide, hidden, small, blocks, hist, dv, hashes;
+    size_t d, heads, wq, wo, wide, hidden, small, blocks, hist;
+    size_t dv, hashes, chunk, near; /* efficient attention; near: chunks that a query sees */
 };
 
 static size_t larger(size_t a, size_t b)
@@ -60,6 +61,8 @@ static void measure_attention(struct widths *w, const struct attention *a)
     w->hist = larger(w->hist, attention_history(a));
     w->dv = larger(w->dv, a->dv);
     w->hashes = larger(w->hashes, a->cfg->hashes);
+    w->chunk = larger(w->chunk, a->cfg->chunk);
+    w->near = larger(w->near, (size_t)a->cfg->before + 1 + a->cfg->after);
 }
 
 static void measure_ff(struct widths *w, const struct ff *ff)
@@ -97,7 +100,7 @@ size_t pass_tile(const struct terra_model *m)
 }
 
 void scratch_layout(struct scratch *s, struct arena *a, const struct terra_model *m,
-                    size_t rows, size_t cap, bool lsh)
+                    size_t rows, size_t cap, bool efficient)
 {
     struct widths w = measure(m);
     size_t tile = pass_tile(m);
@@ -118,6 +121,7 @@ void scratch_layout(struct scratch *s, struct arena *a, const struct terra_model
     s->unit = arena_get(a, tile * w.blocks, sizeof *s->unit);
     s->margin = arena_get(a, tile * w.blocks, sizeof *s->margin);
     s->alive = arena_get(a, tile * w.blocks, 1);
-    if (lsh)
-        efficient_layout(&s->efficient, a, cap, (uint32_t)w.hashes, (uint32_t)w.dv);
+    size_t chunk = w.chunk < cap ? w.chunk : cap;
+    if (efficient)
+        efficient_layout(&s->efficient, a, cap, w.hashes, w.dv, larger(cap, w.near * chunk));
 }

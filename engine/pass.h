@@ -91,9 +91,9 @@ void pass_check(struct pass *p, const char *part, const float *x, size_t n);
 /* Rows per tile, so that scratch stays at a few megabytes for any model. */
 size_t pass_tile(const struct terra_model *m);
 
-/* Lays out scratch for passes of `rows` rows over caches of `cap` rows.  `lsh`: also the
- * workspace of efficient attention.  A dry arena only measures. */
+/* Lays out scratch for passes of `rows` rows over caches of `cap` rows.  `efficient`: with
+ * the workspace of efficient attention.  A dry arena only measures. */
 void scratch_layout(struct scratch *s, struct arena *a, const struct terra_model *m,
-                    size_t rows, size_t cap, bool lsh);
+                    size_t rows, size_t cap, bool efficient);
 
 #endif

@@ -31,7 +31,7 @@ static void run_modular(struct compute *c, const struct projection *p, const flo
             for (size_t o = 0; o < m; o++)
                 out[o] = p->b[j * m + o];
             for (size_t i = 0; i < s->kernel; i++) {
-                size_t from = (j + s->modules - half + i) % s->modules;
+                size_t from = (j + s->modules * s->kernel - half + i) % s->modules;
                 size_t row = (from * s->kernel + i) * m;
                 k->rows(&p->w, row, row + m, x + t * p->in + from * m, m, 1, scratch, m);
                 for (size_t o = 0; o < m; o++)

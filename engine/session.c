@@ -3,7 +3,7 @@
  * The decoder's input rows are numbered like its caches: n_e source rows, then one row
  * per target input: the start symbol, token 0, token 1 ...  Row n_e + t scores target
  * token t.  Most models are decoded incrementally: rows [0, fed) have passed.  A model
- * whose attention depends on the whole sequence (LSH) runs all rows again for every
+ * whose decoder depends on the whole sequence (LSH) runs all rows again for every
  * token, padded as trax's eval mode does (spec 1.9).
  *
  * SPDX-License-Identifier: MIT */
@@ -36,7 +36,8 @@ struct terra_session {
     struct streams x;
     struct stack_state enc, dec;
     enum terra_dtype cache; /* how decoder keys and values are kept */
-    bool whole;             /* rows pass all together, every time */
+    bool whole;             /* decoder rows pass all together, every time */
+    bool keep_padding;      /* some attention's result depends on the padded length */
     size_t rows;            /* most rows of one pass */
     size_t enc_cap, dec_cap;
     float *enc_a, *enc_b; /* whole: the encoder's result [n_source][d] */
@@ -65,7 +66,13 @@ static size_t pow2_from(size_t n)
     return p;
 }
 
-static bool stack_is_whole(const struct stack *s, size_t rows)
+/* Rows that n target tokens take in a whole run. */
+static size_t padded_target(const struct terra_session_opts *o, size_t n)
+{
+    return pow2_from(n > o->eval_min_length ? n : o->eval_min_length);
+}
+
+static bool has_lsh(const struct stack *s, size_t rows)
 {
     for (uint32_t i = 0; i < s->n; i++)
         for (uint32_t j = 0; j < s->item[i].n_att; j++)
@@ -87,11 +94,10 @@ static bool has_self(const struct stack *s)
 static void layout(struct terra_session *s, struct arena *a)
 {
     const struct terra_model *m = s->m;
-    size_t d = m->d_out > m->d_enc ? m->d_out : m->d_enc;
+    size_t d = m->d_out; /* streams only ever widen */
     size_t layers = m->cfg.n_dec, blocks = terra_config_max_blocks(&m->cfg);
-    bool efficient = s->whole || has_self(&m->enc) || has_self(&m->dec);
+    bool efficient = s->whole || s->keep_padding || has_self(&m->dec);
     size_t cap = s->enc_cap > s->dec_cap ? s->enc_cap : s->dec_cap;
-    d = d > m->cfg.d_model ? d : m->cfg.d_model;
     s->x.a = arena_get(a, s->rows * d, sizeof(float));
     s->x.b = arena_get(a, s->rows * d, sizeof(float));
     stack_state_layout(&s->enc, a, &m->enc, s->enc_cap, TERRA_F32, true);
@@ -136,10 +142,9 @@ static void choose_sizes(struct terra_session *s)
         o->eval_min_length = DEFAULT_EVAL_MIN;
     if (c->n_enc == 0)
         o->max_source = 0;
-    size_t longest =
-        pow2_from(o->max_target > o->eval_min_length ? o->max_target : o->eval_min_length);
-    s->whole = stack_is_whole(&s->m->enc, o->max_source) ||
-               stack_is_whole(&s->m->dec, o->max_source + longest);
+    size_t longest = padded_target(o, o->max_target);
+    s->whole = has_lsh(&s->m->dec, o->max_source + longest);
+    s->keep_padding = s->whole || has_self(&s->m->enc) || has_lsh(&s->m->enc, o->max_source);
     s->enc_cap = o->max_source;
     s->dec_cap = (size_t)o->max_source + (s->whole ? longest : o->max_target);
     s->rows = s->whole ? s->dec_cap : o->max_source;
@@ -161,6 +166,8 @@ struct terra_session *terra_session_open(const struct terra_model *m,
         goto fail;
     }
     layout(s, &dry);
+    if (dry.overflow)
+        err_set(e, ERR_RESOURCE, "more memory than there are addresses");
     if (dry.overflow || !arena_open(&s->arena, dry.used, e)) {
         err_prefix(e, "session of %u + %u tokens", s->o.max_source, s->o.max_target);
         goto fail;
@@ -219,20 +226,21 @@ static void progress(void *user, uint64_t done)
         s->o.on_progress(s->o.user, s->progress_done, s->progress_total);
 }
 
+/* `length`: rows of the whole sequence, 0 where rows pass one after another. */
 static void begin_pass(struct terra_session *s, size_t cap, size_t length, size_t step_row)
 {
     s->pass.cap = cap;
-    s->pass.length = s->whole ? length : 0;
+    s->pass.length = length;
     s->pass.step_row = step_row;
     s->pass.valid = s->valid;
     memset(s->pass.part_ns, 0, sizeof s->pass.part_ns);
 }
 
-/* Trailing padding never reaches a real row, unless attention counts positions. */
+/* Trailing padding never reaches a real row, unless attention counts rows. */
 static size_t encoder_rows(const struct terra_session *s)
 {
     size_t n = s->n_source;
-    while (!s->whole && !has_self(&s->m->enc) && n > 0 && s->source[n - 1] == TERRA_PAD)
+    while (!s->keep_padding && n > 0 && s->source[n - 1] == TERRA_PAD)
         n--;
     return n;
 }
@@ -242,7 +250,7 @@ static bool encode_source(struct terra_session *s, size_t rows, struct err *e)
     const struct terra_model *m = s->m;
     for (size_t t = 0; t < rows; t++)
         s->valid[t] = s->source[t] != TERRA_PAD;
-    if (!efficient_check(&m->cfg.enc_att, rows, false, e))
+    if (!stack_check(&m->enc, rows, false, e))
         return false;
     if (!embed_rows(s->cx, &m->emb, &m->pos_enc, s->source, rows, 0, s->x.a, e))
         return false;
@@ -291,7 +299,7 @@ bool terra_prefill(struct terra_session *s, const int32_t *source, size_t n_sour
         s->fed = s->n_e;
     }
     s->ready = true;
-    s->prefill = (struct terra_prefill_stats){.ns = clock_ns() - start, .rows = rows + s->n_e};
+    s->prefill = (struct terra_prefill_stats){.ns = clock_ns() - start, .rows = rows + s->fed};
     return true;
 }
 
@@ -345,11 +353,9 @@ static bool run_whole(struct terra_session *s, size_t upto, size_t from, float *
                       struct err *e)
 {
     const struct terra_model *m = s->m;
-    size_t L1 = s->n_source, d = m->d_enc;
-    size_t L2 = pow2_from(upto > s->o.eval_min_length ? upto : s->o.eval_min_length);
-    for (uint32_t i = 0; i < m->cfg.n_dec_att_types; i++)
-        if (!efficient_check(&m->cfg.dec_att[i], L1 + L2, true, e))
-            return false;
+    size_t L1 = s->n_source, L2 = padded_target(&s->o, upto), d = m->d_enc;
+    if (!stack_check(&m->dec, L1 + L2, true, e))
+        return false;
     memcpy(s->x.a, s->enc_a, L1 * d * sizeof(float));
     memcpy(s->x.b, s->enc_b, L1 * d * sizeof(float));
     memset(s->x.a + L1 * d, 0, L2 * d * sizeof(float));
@@ -363,12 +369,17 @@ static bool run_whole(struct terra_session *s, size_t upto, size_t from, float *
            (!out || head_run(&s->pass, &s->x, s->n_e + from, upto - from, out, e));
 }
 
+static bool has_timeline(const struct terra_session *s, struct err *e)
+{
+    return s->ready || err_set(e, ERR_USAGE, "the session has no timeline: prefill first");
+}
+
 /* Rows up to `upto`, logits of rows [from, upto) to `out` (NULL: none). */
 static bool run_rows(struct terra_session *s, size_t upto, size_t from, float *out,
                      struct err *e)
 {
-    if (!s->ready)
-        return err_set(e, ERR_USAGE, "the session has no timeline: prefill first");
+    if (!has_timeline(s, e))
+        return false;
     if (upto > s->o.max_target)
         return err_set(e, ERR_INPUT, "the session holds %u target tokens", s->o.max_target);
     s->ready = s->whole ? run_whole(s, upto, from, out, e) : advance(s, upto, from, out, e);
@@ -378,22 +389,26 @@ static bool run_rows(struct terra_session *s, size_t upto, size_t from, float *o
 bool terra_feed(struct terra_session *s, const int32_t *ids, size_t n, float *logits,
                 struct err *e)
 {
+    if (!has_timeline(s, e))
+        return false;
     if (n == 0)
         return true;
     if (n > s->o.max_target - s->n_target)
         return err_set(e, ERR_INPUT, "%zu + %zu target tokens, the session holds %u",
                        s->n_target, n, s->o.max_target);
-    if (logits && !s->whole && s->fed > s->n_e + s->n_target) {
-        /* The first row has already passed: terra_logits was asked for it. */
-        memcpy(logits, s->logits, s->m->cfg.out_vocab * sizeof *logits);
-    }
-    size_t from = s->n_target;
+    size_t from = s->n_target, V = s->m->cfg.out_vocab;
     memcpy(s->target + from, ids, n * sizeof *ids);
     s->n_target += n;
-    s->have_logits = false;
-    if (!s->whole && s->fed > s->n_e + from)
-        return run_rows(s, s->n_target, from + 1, logits ? logits + s->m->cfg.out_vocab : NULL,
-                        e);
+    if (s->have_logits) { /* the first row has already passed: terra_logits was asked for it */
+        s->have_logits = false;
+        from++;
+        if (logits) {
+            memcpy(logits, s->logits, V * sizeof *logits);
+            logits += V;
+        }
+        if (n == 1)
+            return true;
+    }
     return run_rows(s, s->n_target, from, logits, e);
 }
 
@@ -412,6 +427,8 @@ const float *terra_logits(struct terra_session *s, struct err *e)
 
 bool terra_accept(struct terra_session *s, int32_t id, struct err *e)
 {
+    if (!has_timeline(s, e))
+        return false;
     if (s->n_target >= s->o.max_target)
         return err_set(e, ERR_INPUT, "the session holds %u target tokens", s->o.max_target);
     s->target[s->n_target++] = id;

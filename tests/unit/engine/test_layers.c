@@ -414,17 +414,18 @@ static void run_attention(struct rig *r, bool causal)
     for (size_t t = 0; t < n; t++)
         valid[t] = causal || floats(r, "mask")[t] != 0;
     r->p.valid = valid;
-    attention_core(&r->p, &r->att, &st, x->data, n, 0, causal, y);
+    attention_run(&r->p, &r->att, &st, x->data, n, 0, causal, y);
     check(r, y);
-    if (causal) { /* the second half alone, from the state that the first half left */
+    if (causal) { /* one row after another */
         struct att_state again = {.k = st.k,
                                   .v = st.v,
                                   .hist_u = keep(r, hist * d, sizeof(float)),
                                   .hist_v = keep(r, hist * 2 * d, sizeof(float)),
                                   .hist_o = keep(r, hist * d, sizeof(float))};
+        memset(y, 0, n * d * sizeof *y);
         for (size_t t = 0; t < n; t++)
-            attention_core(&r->p, &r->att, &again, (const float *)x->data + t * d, 1, t, true,
-                           y + t * d);
+            attention_run(&r->p, &r->att, &again, (const float *)x->data + t * d, 1, t, true,
+                          y + t * d);
         check(r, y);
     }
     rig_close(r);
