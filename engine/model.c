@@ -456,21 +456,40 @@ static void bind_decoder(struct binder *b, struct terra_model *m)
 
 static uint64_t projection_bytes(const struct projection *p)
 {
-    if (p->kind == PROJ_NONE)
-        return 0;
-    uint64_t gate = p->gate ? (uint64_t)p->conv.modules * p->in * 4 : 0;
-    return mat_bytes(&p->w) + gate + (p->w2.data ? mat_bytes(&p->w2) : 0) +
-           (uint64_t)p->out * 4;
+    uint64_t gate = p->gate ? (uint64_t)p->conv.modules * p->in : 0;
+    uint64_t bias = !p->b ? 0 : p->kind == PROJ_CONV ? p->conv.m_out : p->out;
+    uint64_t middle = p->b1 ? p->w.rows : 0;
+    return mat_bytes(&p->w) + mat_bytes(&p->w2) + 4 * (gate + bias + middle);
 }
 
 static uint64_t dense_bytes(const struct dense *d)
 {
-    return d->w.data ? mat_bytes(&d->w) + (uint64_t)d->w.rows * 4 : 0;
+    return mat_bytes(&d->w) + 4ull * d->w.rows;
 }
 
-static uint64_t block_bytes(const struct stack_item *it, bool gathered)
+static uint64_t position_bytes(const struct positions *p, uint32_t d)
 {
-    uint64_t n = dense_bytes(&it->forget);
+    switch (p->cfg->type) {
+    case TERRA_POS_TABLE:
+        return mat_row_bytes(&p->table);
+    case TERRA_POS_FACTORED:
+        return mat_row_bytes(&p->table) + mat_bytes(&p->ff.w);
+    case TERRA_POS_FIXED_BASE:
+        return 4 * 4ull * d; /* a digit's vector for each of the four bases */
+    case TERRA_POS_AXIAL:
+        return 4ull * d;
+    default:
+        return 0;
+    }
+}
+
+static uint64_t item_bytes(const struct stack_item *it, bool gathered)
+{
+    if (it->kind == ITEM_FORGET)
+        return dense_bytes(&it->forget);
+    if (it->kind == ITEM_WIDEN)
+        return 0;
+    uint64_t n = 0;
     for (uint32_t i = 0; i < it->n_att; i++) {
         const struct attention *a = &it->att[i];
         const struct projection *p[] = {&a->mult, &a->q,     &a->k,    &a->v,
@@ -502,11 +521,10 @@ static uint64_t block_bytes(const struct stack_item *it, bool gathered)
 
 static uint64_t step_bytes(const struct terra_model *m, bool gathered)
 {
-    uint64_t n = mat_row_bytes(&m->emb) + projection_bytes(&m->loss) + 8ull * m->d_out;
-    if (m->pos_dec.table.data)
-        n += mat_row_bytes(&m->pos_dec.table);
+    uint64_t n = mat_row_bytes(&m->out_emb) + position_bytes(&m->pos_dec, m->d_enc) +
+                 projection_bytes(&m->loss) + 8ull * m->d_out;
     for (uint32_t i = 0; i < m->dec.n; i++)
-        n += block_bytes(&m->dec.item[i], gathered);
+        n += item_bytes(&m->dec.item[i], gathered);
     return n;
 }
 
