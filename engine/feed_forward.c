@@ -45,8 +45,8 @@ static void run_main(struct pass *p, const struct ff *ff, size_t first_row, size
     struct scratch *s = &p->s;
     if (ff->kind == FF_DENSE) {
         compute_linear(p->cx, &ff->in.w, ff->in.b, s->x, n, s->hidden);
-        for (size_t i = 0; i < n * ff->f; i++)
-            s->hidden[i] = s->hidden[i] > 0 ? s->hidden[i] : 0;
+        for (size_t i = 0; i < n * ff->f; i++) /* a NaN stays one, so that it is noticed */
+            s->hidden[i] = s->hidden[i] < 0 ? 0 : s->hidden[i];
         compute_linear(p->cx, &ff->out.w, ff->out.b, s->hidden, n, s->y);
         pass_clock(p, TERRA_PART_FF, clock);
         return;

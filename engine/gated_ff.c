@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #include "engine/gated_ff.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -15,14 +16,14 @@ static float probability(const float *z, uint32_t n, uint32_t best)
     return 1 / sum;
 }
 
-/* y = b2 + sum of ReLU(x . w1[row]) * gain over one run of rows at a time. */
+/* y += ReLU(x . w1[row]) * gain * w2[row]; returns whether the unit survived the ReLU. */
 static bool add_unit(struct pass *p, const struct ff_weights *w, uint32_t row, float gain,
                      const float *x, float *y)
 {
     const struct kernels *k = compute_kernels(p->cx);
     float t;
     k->rows_at(&w->w1, &row, 1, x, &t);
-    if (!(t > 0))
+    if (t <= 0) /* not a NaN: it must be noticed */
         return false;
     t *= gain;
     k->axpy_at(&w->w2, &row, &t, 1, 0, w->w2.cols, y);
@@ -50,7 +51,7 @@ static void run_experts(struct pass *p, const struct ff *ff, size_t n)
     struct scratch *s = &p->s;
     uint32_t X = ff->s.units, width = ff->f / X;
     for (size_t t = 0; t < n; t++) {
-        float *z = s->wide, second = -INFINITY;
+        float *z = s->wide, second = -FLT_MAX; /* the margin of a single expert is finite */
         uint32_t best = 0;
         compute_kernels(p->cx)->rows(&ff->router, 0, X, s->x + t * ff->d, ff->d, 1, z, X);
         for (uint32_t i = 1; i < X; i++) {
