@@ -14,7 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ECHO_MAX 1200 /* bytes of a prompt repeated above its reply */
+#define ECHO_MAX    1200        /* bytes of a prompt repeated above its reply */
+#define BUSY_MS     100         /* the screen must not wait for another process */
+#define OPEN_TRIES  30          /* of BUSY_MS each */
+#define RETRY_MS    1000        /* what could not be written is tried again */
+#define PATIENCE_NS 5000000000u /* before a person is told */
 
 /* ---- store -------------------------------------------------------------------------- */
 
@@ -54,14 +58,19 @@ void live_store_open(struct app *a)
     if (a->no_log)
         return;
     const char *path = config_text(a->config, CONFIG_DB);
-    struct store_opts o = {.path = *path ? path : a->config->paths.db_file};
+    struct store_opts o = {.path = *path ? path : a->config->paths.db_file, .busy_ms = BUSY_MS};
     struct store_report rep = {0};
     struct err e = {0};
     if (!*o.path) {
         snprintf(a->store_note, sizeof a->store_note, "not being saved: HOME is not set");
         return;
     }
-    a->store = store_open(&o, &rep, &e);
+    for (int i = 0; i < OPEN_TRIES && !a->store; i++) {
+        rep = (struct store_report){0};
+        a->store = store_open(&o, &rep, &e);
+        if (rep.trouble != STORE_BUSY)
+            break;
+    }
     if (!a->store) {
         snprintf(a->store_note, sizeof a->store_note, "not being saved: %.200s", e.msg);
         if (rep.trouble == STORE_CORRUPT)
@@ -90,7 +99,8 @@ void live_recorder_open(struct app *a)
                               .trace = setup_trace(a->config),
                               .build = *a->build ? a->build : "terra " TERRA_VERSION,
                               .host = buf_str(&host),
-                              .session = a->session};
+                              .session = a->session,
+                              .retry_ms = RETRY_MS};
     a->recorder = recorder_open(&o);
     buf_free(&host);
 }
@@ -106,7 +116,10 @@ void live_recorder_close(struct app *a)
 const char *live_banner(const struct app *a)
 {
     const char *trouble = a->recorder ? recorder_trouble(a->recorder) : NULL;
-    return trouble ? trouble : *a->store_note ? a->store_note : NULL;
+    /* Another process that writes holds the lock for a moment: say it when it lasts. */
+    if (trouble && a->trouble_since && a->now - a->trouble_since > PATIENCE_NS)
+        return trouble;
+    return *a->store_note ? a->store_note : NULL;
 }
 
 /* ---- jobs ----------------------------------------------------------------------------- */
@@ -368,6 +381,18 @@ static void start_timeline(struct app *a)
         a->block = 0;
 }
 
+static void echo_text(struct app *a)
+{
+    char line[64];
+    size_t n = a->n_source > ECHO_MAX ? utf8_complete(a->source, ECHO_MAX) : a->n_source;
+    flow_begin(&a->flow, FLOW_USER);
+    flow_add(&a->flow, a->source, n, FLOW_NO_TOKEN, 255);
+    if (n < a->n_source) {
+        snprintf(line, sizeof line, "... (%zu bytes in all)", a->n_source);
+        flow_put(&a->flow, FLOW_NOTE, line);
+    }
+}
+
 static void echo_source(struct app *a, const struct mail *m)
 {
     char line[APP_TEXT];
@@ -393,13 +418,7 @@ static void echo_source(struct app *a, const struct mail *m)
         flow_put(&a->flow, FLOW_DOCUMENT, line);
         return;
     }
-    size_t n = a->n_source > ECHO_MAX ? utf8_complete(a->source, ECHO_MAX) : a->n_source;
-    flow_begin(&a->flow, FLOW_USER);
-    flow_add(&a->flow, a->source, n, FLOW_NO_TOKEN, 255);
-    if (n < a->n_source) {
-        snprintf(line, sizeof line, "... (%zu bytes in all)", a->n_source);
-        flow_put(&a->flow, FLOW_NOTE, line);
-    }
+    echo_text(a);
 }
 
 static void begin_recording(struct app *a, const struct mail *m)
@@ -517,7 +536,8 @@ static void compare_recorder(struct app *a, const struct mail *m)
                                   .trace = setup_trace(a->config),
                                   .build = *a->build ? a->build : "terra " TERRA_VERSION,
                                   .host = buf_str(&host),
-                                  .session = recorder_session(r)};
+                                  .session = recorder_session(r),
+                                  .retry_ms = RETRY_MS};
         r = c->recorder = recorder_open(&o);
         buf_free(&host);
     }
@@ -804,7 +824,9 @@ static void summary_done(struct app *a, struct job *j, bool ok)
         recorder_summary(a->recorder, &s);
     }
     if (j->plan.as_is) {
+        echo_text(a);
         flow_put(&a->flow, FLOW_REPLY, buf_str(&r->text));
+        flow_put(&a->flow, FLOW_NOTE, "(as it is: a summary would not be shorter)");
         app_say(a, VM_INFO, "shorter than a summary would be: given back as it is");
         return;
     }

@@ -14,10 +14,9 @@
 #include <sys/select.h>
 #include <unistd.h>
 
-#define FRAME_NS 50000000u   /* text: at most 20 frames a second */
-#define TICK_NS  500000000u  /* what waits for the store is written this often */
-#define RETRY_NS 5000000000u /* and while the store is in trouble */
-#define STOP_NS  900000000u  /* a signal waits this long for the reply to stop */
+#define FRAME_NS 50000000u  /* text: at most 20 frames a second */
+#define TICK_NS  500000000u /* what waits for the store is written this often */
+#define STOP_NS  900000000u /* a signal waits this long for the reply to stop */
 
 /* ---- signals --------------------------------------------------------------------------- */
 
@@ -170,6 +169,18 @@ static void follow_map(struct app *a, bool at_once)
 /* ---- one turn ------------------------------------------------------------------------------
  */
 
+static void suspend(struct app *a)
+{
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTSTP);
+    sigprocmask(SIG_UNBLOCK, &stop, NULL);
+    term_suspend(a->term);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
+    a->dirty = true;
+    a->draw_due = 0;
+}
+
 static void apply(struct app *a, unsigned effect)
 {
     if (effect & EFFECT_DRAW)
@@ -180,10 +191,8 @@ static void apply(struct app *a, unsigned effect)
         term_redraw(a->term);
     if (effect & EFFECT_QUIT)
         a->quit = true;
-    if (effect & EFFECT_SUSPEND) {
-        term_suspend(a->term);
-        a->dirty = true;
-    }
+    if (effect & EFFECT_SUSPEND)
+        suspend(a);
 }
 
 static void press_all(struct app *a)
@@ -251,13 +260,17 @@ static void tick_store(struct app *a)
 {
     if (!a->recorder || a->now < a->tick_due)
         return;
-    bool trouble = recorder_trouble(a->recorder) != NULL;
     recorder_tick(a->recorder);
     if (a->compare.recorder)
         recorder_tick(a->compare.recorder);
-    if (trouble != (recorder_trouble(a->recorder) != NULL))
+    bool trouble = recorder_trouble(a->recorder) != NULL;
+    if (!trouble)
+        a->trouble_since = 0;
+    else if (!a->trouble_since)
+        a->trouble_since = a->now;
+    if (!live_banner(a) != !a->vm.message.banner)
         a->dirty = true;
-    a->tick_due = a->now + (trouble && !app_running(a) ? RETRY_NS : TICK_NS);
+    a->tick_due = a->now + TICK_NS;
 }
 
 /* A signal first stops the reply, so that it is stored as cancelled. */

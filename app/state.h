@@ -173,6 +173,7 @@ struct app {
     int64_t *runs; /* ids of the session's runs, oldest first */
     size_t n_runs, run_at;
     char store_note[APP_TEXT]; /* why nothing is saved; "" */
+    uint64_t trouble_since;    /* the recorder cannot write; 0: it can */
 
     /* what is shown */
     enum vm_view view;
