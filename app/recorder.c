@@ -75,6 +75,15 @@ static char *copy(const char *s)
     return s ? xstrdup(s) : NULL;
 }
 
+/* Models write NUL bytes too. */
+static char *copy_bytes(const char *s, size_t n)
+{
+    char *p = xmalloc(n + 1);
+    memcpy(p, s, n);
+    p[n] = '\0';
+    return p;
+}
+
 static size_t row_bytes(const struct rows *w)
 {
     return (size_t)w->layers * w->blocks *
@@ -414,7 +423,7 @@ void recorder_document(struct recorder *r, const struct recorder_document *d)
                                           .n_body = d->n_body};
     memcpy(r->document.sha256, d->sha256, sizeof d->sha256);
     if (d->body)
-        r->document.body = xstrndup(d->body, d->n_body);
+        r->document.body = copy_bytes(d->body, d->n_body);
     r->document_id = 0;
 }
 
@@ -433,7 +442,7 @@ void recorder_begin(struct recorder *r, const struct recorder_run *run)
                                 .seed = run->seed,
                                 .n_in = run->n_in,
                                 .n_read = run->n_read};
-    j->run.prompt = xstrndup(run->prompt, run->n_prompt);
+    j->run.prompt = copy_bytes(run->prompt, run->n_prompt);
     j->with_document = run->with_document;
     j->model = r->model;
     r->memory += run->n_prompt;

@@ -629,8 +629,10 @@ static bool run_refine(struct run *r, const char *text, struct err *e)
     for (size_t i = 0; ok && i < r->plan->n_chunks; i++) {
         const struct summarize_chunk *c = &r->plan->chunk[i];
         buf_clear(&source);
-        if (summary->len)
-            buf_printf(&source, "%s\n\n", buf_str(summary));
+        if (summary->len) {
+            buf_add(&source, summary->data, summary->len);
+            buf_add_str(&source, "\n\n");
+        }
         buf_add(&source, text + c->start, c->end - c->start);
         struct summarize_step step = {.kind = SUMMARIZE_STEP_REFINE,
                                       .no = (uint32_t)i + 1,

@@ -223,6 +223,26 @@ static void a_deleted_file_is_made_anew(void **state)
     pool_free(&pool);
 }
 
+static void nul_bytes_are_bytes(void **state)
+{
+    struct world *w = *state;
+    struct pool pool = {0};
+    struct store_run run;
+    struct err e = {0};
+    open_recorder(w, RECORDER_DEC);
+    struct recorder_run r = {.kind = STORE_CHAT, .prompt = "a\0b", .n_prompt = 3, .chunk = -1};
+    recorder_begin(w->recorder, &r);
+    feed(w, 0, "x");
+    recorder_token(w->recorder, NULL, "\0y", 2);
+    recorder_end(w->recorder, STORE_DONE, NULL, 1);
+    assert_true(store_run_get(w->store, recorder_run_id(w->recorder), &pool, &run, &e));
+    assert_int_equal(run.n_prompt, 3);
+    assert_memory_equal(run.prompt, "a\0b", 3);
+    assert_int_equal(run.n_output, 3);
+    assert_memory_equal(run.output, "x\0y", 3);
+    pool_free(&pool);
+}
+
 static void without_a_store_nothing_happens(void **state)
 {
     struct world *w = *state;
@@ -246,6 +266,7 @@ int main(void)
         TEST(runs_share_a_session),
         TEST(a_lock_delays_and_loses_nothing),
         TEST(a_deleted_file_is_made_anew),
+        TEST(nul_bytes_are_bytes),
         TEST(without_a_store_nothing_happens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
