@@ -616,7 +616,18 @@ static bool check_attention(const struct reader *r, const char *at, const ATT *a
         return err_set(r->e, ERR_MODEL,
                        "%s: %s: %" PRIu32 " is odd, v_concat original halves it", r->where, key,
                        a->modules);
-    return a->type == TERRA_ATT_SELF || divides(r, "n_heads", heads, "a width", d);
+    if (a->type == TERRA_ATT_CONV && a->modules > 1 && a->module_kernel / 2 >= a->modules)
+        return err_set(r->e, ERR_MODEL,
+                       "%s: %s.module_kernel: %" PRIu32 " looks past all %" PRIu32 " modules",
+                       r->where, at, a->module_kernel, a->modules);
+    if (a->type != TERRA_ATT_SELF)
+        return divides(r, "n_heads", heads, "a width", d);
+    uint32_t widest = a->d_key > a->d_value ? a->d_key : a->d_value;
+    if ((uint64_t)heads * widest > MAX_SIZE)
+        return err_set(r->e, ERR_MODEL,
+                       "%s: %s: %" PRIu32 " heads of %" PRIu32 ", wanted less than 2^24 in all",
+                       r->where, at, heads, widest);
+    return true;
 }
 
 static bool check_widths(const struct reader *r, const struct terra_config *c)

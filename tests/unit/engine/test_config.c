@@ -219,6 +219,14 @@ static void test_refusals(void **state)
          "\"decoder_attention\": {\"type\": \"conv\", \"modules\": 4, \"module_kernel\": 2}}",
          "config.json: decoder_attention.module_kernel: 2 is not odd"},
         {FORMAT REST POSITIONS
+         "\"decoder_attention\": {\"type\": \"conv\", \"modules\": 2, \"module_kernel\": 5}}",
+         "config.json: decoder_attention.module_kernel: 5 looks past all 2 modules"},
+        {FORMAT "\"vocab_size\": 40, \"d_model\": 32, \"d_ff\": 64, \"n_heads\": 65536, "
+                "\"n_encoder_layers\": 0, \"n_decoder_layers\": 1, " POSITIONS
+                "\"decoder_attention\": {\"type\": \"self\", \"d_key\": 65536, "
+                "\"d_value\": 1}}",
+         "config.json: decoder_attention: 65536 heads of 65536, wanted less than 2^24 in all"},
+        {FORMAT REST POSITIONS
          "\"decoder_attention\": {\"type\": \"mult\", \"modules\": 4, \"core\": \"lsh\"}}",
          "config.json: decoder_attention.core: lsh does not go with type mult"},
         {FORMAT REST POSITIONS
