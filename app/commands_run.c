@@ -127,10 +127,9 @@ static unsigned against_chosen(struct app *a, size_t which)
 unsigned do_against(struct app *a, const char *arg)
 {
     static const char *const key[] = {"m", "o", "d"};
-    static const char *const text[] = {
-        "masked: all units computed, same mask, same function",
-        "open: mask off, another function of the same weights",
-        "another model, such as the dense twin: type its name"};
+    static const char *const text[] = {"masked: all units computed, same mask, same function",
+                                       "open: mask off, another function of the same weights",
+                                       "another model, such as the dense twin: type its name"};
     (void)arg;
     struct app_dialog *d = &a->dialog;
     *d = (struct app_dialog){.open = true, .n = 3, .chosen = against_chosen};

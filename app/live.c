@@ -687,9 +687,9 @@ static void token_label(const struct terra_vocab *v, int32_t id, char *out, size
     size_t n = 0;
     const char *bytes = v && id >= 0 ? terra_token_bytes(v, id, &n) : "";
     if (id == TERRA_EOS)
-        snprintf(out, size, "end");
+        snprintf(out, size, "<end>");
     else if (n)
-        snprintf(out, size, "'%.*s'", (int)(n < size - 3 ? n : size - 3), bytes);
+        snprintf(out, size, "%.*s", (int)(n < size ? n : size - 1), bytes);
     else
         snprintf(out, size, "#%d", id);
 }

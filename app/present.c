@@ -128,6 +128,11 @@ static void hints_main(struct app *a, struct vm_hints *h)
 
 void present_hints(struct app *a, struct vm_hints *h)
 {
+    if (a->dialog.open || a->help.open) {
+        hint(a, h, "Enter", a->help.open ? "run the line" : "choose");
+        hint(a, h, "Esc", a->help.open ? "close" : "cancel");
+        return;
+    }
     if (app_running(a))
         hint(a, h, "Esc", "stop");
     if (a->input != INPUT_PROMPT) {

@@ -69,6 +69,15 @@ static void compare_map(struct app *a, struct vm_compare *v)
     }
 }
 
+/* So far; the proof comes with the result. */
+static void count_same(const struct app_compare *c, struct vm_compare *v)
+{
+    const struct timeline *x = &c->side[0].run, *y = &c->side[1].run;
+    v->compared = (uint32_t)(x->n < y->n ? x->n : y->n);
+    while (v->same < v->compared && x->token[v->same].id == y->token[v->same].id)
+        v->same++;
+}
+
 void present_compare(struct app *a)
 {
     struct vm_compare *v = &a->vm.compare;
@@ -89,6 +98,8 @@ void present_compare(struct app *a)
     v->parts = TERRA_PARTS;
     for (int i = 0; i < TERRA_PARTS; i++)
         v->part[i] = terra_part_name[i];
+    if (c->running)
+        count_same(c, v);
     v->order = c->running ? "A,B,A,B: never at the same time" : "A,B,A,B then replayed";
     if (c->done) {
         v->badge = badge(r);

@@ -93,7 +93,9 @@ static void draw_badge(struct surface *s, const struct theme *t, const struct vm
                     vm->gap < 1e-3 ? "a near tie" : "not a tie");
         break;
     case VM_BADGE_NONE:
-        fit_add(&f, 0, theme_style(t, ROLE_DIM), "not comparable token by token");
+        fit_add(&f, 0, theme_style(t, ROLE_DIM), "%s",
+                vm->pairs ? "another function: tokens may differ"
+                          : "the proof appears when both have run");
         break;
     }
     if (vm->badge == VM_BADGE_BIT || vm->badge == VM_BADGE_TOKEN)

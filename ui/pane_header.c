@@ -42,10 +42,15 @@ static void add_facts(struct fit *f, struct style bar, const struct vm_header *v
         struct fit_piece *p = fit_add(f, 4, bar, "%s", "");
         const char *title = vm->title ? vm->title : "untitled";
         int cut = (int)text_fit(title, strlen(title), 28);
-        snprintf(p->text, sizeof p->text, "session %" PRId64 " '%.*s'", vm->session, cut,
-                 title);
-        fit_brief(p, "s%" PRId64 " '%.*s'", vm->session,
-                  (int)text_fit(title, strlen(title), 12), title);
+        int brief = (int)text_fit(title, strlen(title), 12);
+        if (vm->session) {
+            snprintf(p->text, sizeof p->text, "session %" PRId64 " '%.*s'", vm->session, cut,
+                     title);
+            fit_brief(p, "s%" PRId64 " '%.*s'", vm->session, brief, title);
+        } else { /* nothing is stored yet */
+            snprintf(p->text, sizeof p->text, "'%.*s'", cut, title);
+            fit_brief(p, "'%.*s'", brief, title);
+        }
     }
     if (vm->model)
         fit_add(f, 1, bar, "model %s", vm->model);

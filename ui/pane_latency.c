@@ -248,12 +248,15 @@ void pane_bandwidth(struct surface *s, const struct theme *t, const struct vm_la
         x = surface_text(s, x + w, 0, "] ", dim);
     }
     struct fit f = {.n = 0};
-    if (known)
-        fit_brief(fit_add(&f, 0, text, "%.1f of %.1f GB/s (%s of measured peak)",
-                          vm->bandwidth / 1e9, vm->bandwidth_peak / 1e9,
-                          fmt_percent(vm->bandwidth / vm->bandwidth_peak).s),
-                  "%.1f of %.1f GB/s %s", vm->bandwidth / 1e9, vm->bandwidth_peak / 1e9,
-                  fmt_percent(vm->bandwidth / vm->bandwidth_peak).s);
+    double gb = vm->bandwidth / 1e9, peak = vm->bandwidth_peak / 1e9;
+    if (known && gb > peak)
+        fit_brief(
+            fit_add(&f, 0, text, "%.1f GB/s from the cache (memory gives %.1f)", gb, peak),
+            "%.1f GB/s from the cache", gb);
+    else if (known)
+        fit_brief(fit_add(&f, 0, text, "%.1f of %.1f GB/s (%s of measured peak)", gb, peak,
+                          fmt_percent(gb / peak).s),
+                  "%.1f of %.1f GB/s %s", gb, peak, fmt_percent(gb / peak).s);
     else if (vm->bandwidth > 0)
         fit_add(&f, 0, text, "%.1f GB/s, peak not measured", vm->bandwidth / 1e9);
     add_bytes(&f, vm, text, s->w >= 120);

@@ -125,7 +125,7 @@ class Terminal(TuiTest):
         t = self.start("-n", "20", self.home.document())
         t.written()
         # the memory's speed is measured once, after the first reply
-        t.wait_screen("measured peak")
+        wait_for(lambda: re.search("measured peak|from the cache", t.screen()), t.screen)
 
         def switches() -> int:
             text = open(f"/proc/{t.pid()}/status").read()
@@ -278,9 +278,7 @@ class Killed(unittest.TestCase):
         for (run, status, n_out, length), shown in zip(rows, seen, strict=True):
             self.assertEqual(status, "interrupted", run)
             stored = self.home.sql(f"select count(*) from token where run_id = {run}")[0][0]
-            # half a second of this model is far more than 64 tokens
-            last_write = self.home.sql(f"select sum(ns) from token where run_id = {run}")[0][0]
-            self.assertGreaterEqual(stored, shown // 64 * 64 - 64, (run, last_write))
+            self.assertGreaterEqual(stored, shown - 64, run)
             self.assertEqual(n_out, stored, run)
         last = rows[-1][0]
         done = subprocess.run([str(TERRA), "replay", "--speed", "0", str(last)],
