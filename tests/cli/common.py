@@ -6,9 +6,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import tempfile
+import time
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,6 +102,20 @@ class Case(unittest.TestCase):
             cwd=self.tmp,
             **more,
         )
+
+    def wait(self, ready: Callable[[], bool], what: str) -> None:
+        end = time.monotonic() + 60
+        while not ready():
+            self.assertLess(time.monotonic(), end, f"waited for {what} in vain")
+            time.sleep(0.02)
+
+    def stored(self, table: str = "run") -> int:
+        """Rows of a table of the history; 0 while it is being made."""
+        try:
+            with sqlite3.connect(f"file:{self.db}?mode=ro", uri=True) as db:
+                return db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        except sqlite3.Error:
+            return 0
 
     def fails(self, status: int, *args: str | Path, stdin: bytes | None = None) -> str:
         """The single line on standard error of a command that must fail so."""

@@ -236,8 +236,7 @@ class Store(Case):
     def test_deleted_while_open(self) -> None:
         document = self.write("long.txt", TEXT * 600)
         process = self.start("summarize", "-q", document)
-        while not self.db.exists() or self.db.stat().st_size < 50_000:
-            time.sleep(0.02)
+        self.wait(lambda: self.stored() > 20, "some runs")
         for path in self.db.parent.glob("history.db*"):
             path.unlink()
         _, err = process.communicate(timeout=120)
@@ -248,8 +247,10 @@ class Store(Case):
         document = self.write("long.txt", TEXT * 2000)
         rng = random.Random(4)
         for _ in range(10):
+            before = self.stored()
             process = self.start("summarize", "-q", document)
-            time.sleep(0.2 + rng.random())
+            self.wait(lambda: self.stored() > before, "a run")
+            time.sleep(rng.random())
             process.send_signal(signal.SIGKILL)
             process.communicate()
         self.works("doctor")  # integrity_check
