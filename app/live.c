@@ -881,6 +881,9 @@ static void on_done(struct app *a, const struct mail *m)
     } else if (!ok && j->kind != JOB_BANDWIDTH) {
         if (j->ran && j->kind == JOB_SUMMARIZE)
             flow_put(&a->flow, FLOW_ERROR, m->err.msg);
+        else if (j->kind == JOB_SUMMARIZE && !a->source_is_document && a->edit &&
+                 a->input == INPUT_PROMPT && line_edit_empty(a->edit))
+            line_edit_set(a->edit, a->source); /* to be mended */
         app_fail(a, &m->err);
     }
     job_free(j);

@@ -25,6 +25,8 @@ static sigset_t wait_mask; /* as it was: signals come only inside pselect */
 
 static void on_stop(int sig)
 {
+    if (got_stop && sig == SIGHUP) /* a lost terminal sends several */
+        return;
     if (got_stop) { /* the second one: at once */
         term_restore_now();
         signal(sig, SIG_DFL);

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import random
@@ -121,6 +122,31 @@ class Terminal(TuiTest):
         self.assertNotEqual(done.returncode, 0)
         self.assertNotIn(b"\x1b", done.stdout)
 
+    def test_lost_terminal(self) -> None:
+        t = self.start("-n", "3000", self.home.document())
+        t.wait(lambda s: s["tokens"] > 20)
+        pid = t.pid()
+        t.close()  # the whole terminal goes away
+        wait_for(lambda: not os.path.exists(f"/proc/{pid}"), lambda: "still running")
+        self.assertEqual(self.home.sql("select status from run"), [("cancelled",)])
+
+    def test_any_keys_at_all(self) -> None:
+        rng = random.Random(11)
+        keys = [*"abcefghijklmnopqrstuvwxyzBEGLMNR0123456789?:/[]{}.,+- ", "Enter", "Escape", "Tab",
+                "BTab", "Up", "Down", "Left", "Right", "Home", "End", "PgUp", "PgDn", "F1", "F5",
+                "BSpace", "C-a", "C-c", "C-l", "C-r", "C-w", "M-x", "IC", "DC"]
+        t = self.start("-n", "300", self.home.document(), size=(120, 34))
+        t.written()
+        for i in range(60):
+            batch = [rng.choice(keys) for _ in range(20)]
+            t.keys(*(k if len(k) > 1 or k.isalnum() else {" ": "Space"}.get(k, k) for k in batch))
+            if i % 10 == 0:
+                t.resize(rng.randint(20, 180), rng.randint(5, 60))
+        self.assertTrue(os.path.exists(f"/proc/{t.pid()}"), t.screen())
+        t.kill(signal.SIGTERM)
+        self.assertEqual(t.exit_status(), 128 + signal.SIGTERM)
+        self.assertTrue(t.tty_restored())
+
     def test_idle_sleeps(self) -> None:
         t = self.start("-n", "20", self.home.document())
         t.written()
@@ -154,6 +180,21 @@ class Model(TuiTest):
         t.type(TEXT)
         t.keys("Enter")
         t.written()
+
+
+    def test_model_without_vocabulary(self) -> None:
+        copy = self.home.dir / "model"
+        shutil.copytree(models() / "e2e", copy)
+        (copy / "tokenizer.json").unlink()
+        config = json.loads((copy / "config.json").read_text())
+        del config["vocabulary"]
+        (copy / "config.json").write_text(json.dumps(config))
+        t = self.start("-n", "10", model=copy)
+        t.wait(lambda s: "no vocabulary" in s["message"])
+        t.type(TEXT)
+        t.keys("Enter")
+        t.wait(lambda s: "only 'terra run --ids' works" in s["message"], busy=False)
+        self.assertIn(TEXT[:40], t.screen())  # not lost
 
 
 class Store(TuiTest):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import unittest
 
-from tui import TuiTest
+from tui import TuiTest, wait_for
 
 
 class Sizes(TuiTest):
@@ -32,7 +32,7 @@ class Sizes(TuiTest):
         self.assertIn("6 layers x 64 blocks x 16 units", screen)
 
     def test_resize_while_streaming(self) -> None:
-        t = self.start("-n", "3000", self.home.document())
+        t = self.start("-n", "1500", self.home.document())
         t.wait(lambda s: s["tokens"] > 5)
         t.resize(40, 10)
         t.wait(w=40, h=10)
@@ -41,7 +41,7 @@ class Sizes(TuiTest):
         self.assertIn("need 40x10", t.wait_screen("have 31x8"))
         t.resize(160, 48)
         t.wait(w=160, h=48)
-        self.assertEqual(t.written()["tokens"], 3000)
+        self.assertEqual(t.written()["tokens"], 1500)
         self.assertIn("FF choice", t.screen())
         t.resize(40, 10)
         t.wait(w=40, h=10)
@@ -51,26 +51,26 @@ class Sizes(TuiTest):
         self.assertIn("? help", screen)
 
     def test_many_sizes(self) -> None:
-        t = self.start("-n", "3000", self.home.document(), "--temp", "1")
+        t = self.start("-n", "1500", self.home.document(), "--temp", "1")
         t.wait(lambda s: s["tokens"] > 0)
         for i in range(40):
             t.resize(10 + i * 37 % 200, 3 + i * 13 % 60)
         t.resize(80, 24)
-        t.wait(lambda s: s["tokens"] == 3000, w=80, h=24, busy=False)
+        t.wait(lambda s: s["tokens"] == 1500, w=80, h=24, busy=False)
         t.keys("C-d")
         self.assertEqual(t.exit_status(), 0)
 
 
 class Running(TuiTest):
     def test_prompt_runs_and_escape_stops(self) -> None:
-        t = self.start("-n", "3000")
+        t = self.start("-n", "1500")
         t.idle(focus="prompt")
         t.type("A short text about a bridge.")
         t.keys("Enter")
         t.wait(lambda s: s["tokens"] > 3)
         t.keys("Escape")
         state = t.written()
-        self.assertLess(state["tokens"], 3000)
+        self.assertLess(state["tokens"], 1500)
         self.assertIn("stopped", state["message"])
         self.assertIn("> A short text about a bridge.", t.screen())
         t.keys("C-d")
@@ -79,7 +79,7 @@ class Running(TuiTest):
         self.assertEqual(rows, [("cancelled", state["tokens"], "chat")])
 
     def test_ctrl_c_stops_then_tells_how_to_quit(self) -> None:
-        t = self.start("-n", "3000", self.home.document())
+        t = self.start("-n", "1500", self.home.document())
         t.wait(lambda s: s["tokens"] > 3)
         t.keys("C-c")
         t.written()
@@ -92,7 +92,7 @@ class Running(TuiTest):
         self.assertEqual(t.exit_status(), 0)
 
     def test_typing_while_a_reply_is_written(self) -> None:
-        t = self.start("-n", "3000", self.home.document())
+        t = self.start("-n", "1500", self.home.document())
         t.wait(lambda s: s["tokens"] > 3)
         t.type("next text")
         t.wait_screen("> next text")
@@ -238,6 +238,7 @@ class Looking(TuiTest):
         t = self.start("-n", "4000", self.home.document())
         t.wait(lambda s: s["tokens"] > 1200)
         t.keys("PgUp")
+        wait_for(lambda: re.search(r"\+\d+ new", t.screen()), t.screen)
         first = t.screen().split("\n")[1]
         before = t.poll()["tokens"]
         t.wait(lambda s: s["tokens"] > before + 300)
@@ -248,8 +249,7 @@ class Looking(TuiTest):
         t.keys("Escape")
         t.wait(focus="output")
         t.keys("End")
-        t.wait(lambda s: s["token"] == s["tokens"] - 1)
-        self.assertNotRegex(t.screen(), r"\+\d+ new")
+        wait_for(lambda: not re.search(r"\+\d+ new", t.screen()), t.screen)
 
     def test_help_filters_and_runs_a_line(self) -> None:
         t = self.start("-n", "20", self.home.document())
@@ -306,6 +306,18 @@ class Looking(TuiTest):
         t.type("not in there at all")
         t.keys("Enter")
         t.wait(lambda s: "is not in the text" in s["message"])
+
+    def test_mouse(self) -> None:
+        t = self.start("-n", "50", "--mouse", self.home.document())
+        t.written()
+        row = next(i for i, line in enumerate(t.screen().split("\n")) if line.startswith("L02"))
+        t.type(f"\x1b[<0;{5 + 7};{row + 1}M\x1b[<0;{5 + 7};{row + 1}m")
+        t.wait(focus="map", layer=2, block=7)
+        t.type("\x1b[<0;20;3M\x1b[<0;20;3m")
+        t.wait(lambda s: 0 <= s["token"] < 49, focus="output")
+        t.type("\x1b[<64;20;3M\x1b[<65;20;3M")
+        t.keys("M")
+        t.wait(lambda s: "mouse off" in s["message"])
 
     def test_map_as_data(self) -> None:
         t = self.start("-n", "20", self.home.document())
