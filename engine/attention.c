@@ -129,8 +129,8 @@ static void project_tile(struct pass *p, const struct attention *a, struct att_s
             q[i] = s->k[i] = (q[i] + s->k[i]) / 2;
     if (efficient)
         scale_keys(s->k, n * a->heads, a->dk, a->cfg->type != TERRA_ATT_SELF || !a->k.kind);
-    cache_store(&st->k, a->heads, a->dk, p->cap, at, s->k, n);
-    cache_store(&st->v, a->heads, a->dv, p->cap, at, s->v, n);
+    compute_store(p->cx, &st->k, a->heads, a->dk, p->cap, at, s->k, n);
+    compute_store(p->cx, &st->v, a->heads, a->dv, p->cap, at, s->v, n);
     if (a->mult.kind) {
         remember(st->hist_u, s->u, hist, n, d);
         if (vin != in)

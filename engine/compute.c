@@ -171,8 +171,9 @@ struct factored_job {
     struct compute *c;
     const float *gate, *bias, *x;
     const struct mat *proj;
-    size_t modules;
+    size_t n, modules;
     float *gated, *y;
+    const float *scale;
 };
 
 static void mul_rows(const float *a, const float *b, size_t n, float *out)
@@ -218,6 +219,16 @@ static void panels_part(void *arg, uint32_t thread, size_t i0, size_t i1)
                     compute_fetch(j->c, thread));
 }
 
+/* Rows [i0, i1) in 16 bits. */
+static void split_rows(const struct factored_job *j, size_t i0, size_t i1, uint8_t *out,
+                       float *scale)
+{
+    size_t d = j->proj->cols;
+    for (size_t i = i0; i < i1; i++)
+        j->c->k->split(j->x + i / j->modules * d, j->gate + i % j->modules * d, d,
+                       out + i * 2 * d, &scale[i - i0]);
+}
+
 static void quads_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
     struct factored_job *j = arg;
@@ -228,21 +239,53 @@ static void quads_part(void *arg, uint32_t thread, size_t i0, size_t i1)
     set_biases(j, i0, i1);
     for (size_t t0 = i0; t0 < i1; t0 += SPLIT_ROWS) {
         size_t t1 = min_size(t0 + SPLIT_ROWS, i1);
-        for (size_t i = t0; i < t1; i++)
-            j->c->k->split(j->x + i / j->modules * d, j->gate + i % j->modules * d, d,
-                           split + i * 2 * d, &scale[i - t0]);
+        split_rows(j, t0, t1, split, scale);
         j->c->k->panels16(w, 0, 0, w->panels, split + t0 * 2 * d, 2 * d, scale, t1 - t0,
                           j->y + t0 * m, m, compute_fetch(j->c, thread));
     }
+}
+
+/* With few modules of many outputs the panels are shared out instead. */
+static void wide_part(void *arg, uint32_t thread, size_t p0, size_t p1)
+{
+    (void)thread;
+    struct factored_job *j = arg;
+    size_t d = j->proj->cols, m = j->proj->rows, n = j->n * j->modules;
+    for (size_t i = 0; i < n; i++)
+        set_bias(j->bias ? j->bias + i % j->modules * m + p0 * PANEL : NULL, (p1 - p0) * PANEL,
+                 j->y + i * m + p0 * PANEL);
+    j->c->k->panels16(j->proj->pack, 0, p0, p1, (const uint8_t *)j->gated, 2 * d, j->scale, n,
+                      j->y + p0 * PANEL, m, NULL);
+}
+
+static void factored_quads(struct factored_job *j)
+{
+    const struct pack *w = j->proj->pack;
+    if (j->n * j->modules >= 2 * MODULE_GRAIN) {
+        pool_run(j->c->pool, j->n * j->modules, MODULE_GRAIN, quads_part, j);
+        return;
+    }
+    float scale[2 * MODULE_GRAIN];
+    j->scale = scale;
+    split_rows(j, 0, j->n * j->modules, (uint8_t *)j->gated, scale);
+    pool_run(j->c->pool, w->panels, 2, wide_part, j);
 }
 
 void compute_factored(struct compute *c, const float *gate, const struct mat *proj,
                       const float *bias, uint32_t modules, const float *x, size_t n,
                       float *scratch, float *y)
 {
-    struct factored_job j = {c, gate, bias, x, proj, modules, scratch, y};
+    struct factored_job j = {.c = c,
+                             .gate = gate,
+                             .bias = bias,
+                             .x = x,
+                             .proj = proj,
+                             .n = n,
+                             .modules = modules,
+                             .gated = scratch,
+                             .y = y};
     if (mat_has_quads(c->k, proj)) {
-        pool_run(c->pool, n * modules, MODULE_GRAIN, quads_part, &j);
+        factored_quads(&j);
         return;
     }
     if (mat_has_panels(c->k, proj)) {

@@ -93,9 +93,9 @@ struct cache {
     float *scale; /* [heads][cap] for TERRA_I8, else NULL */
 };
 
-/* Rows [at, at + n) from x [n][heads * width]. */
-void cache_store(const struct cache *c, size_t heads, size_t width, size_t cap, size_t at,
-                 const float *x, size_t n);
+/* Writes rows [at, at + n) from x [n][heads * width]. */
+void compute_store(struct compute *cx, const struct cache *c, size_t heads, size_t width,
+                   size_t cap, size_t at, const float *x, size_t n);
 
 /* Attention of n query rows over cached rows, one head after another (spec 2.3).
  * q: [n][heads * dh].  k, v: of one layer, rows dh wide.

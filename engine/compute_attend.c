@@ -17,22 +17,8 @@ static uint16_t to_bf16(float f)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-/* A row that is not finite gets a scale that is not: nothing hides. */
-static float to_int8(const float *x, size_t n, int8_t *out)
-{
-    float most = 0, bad = 0;
-    for (size_t i = 0; i < n; i++) {
-        float v = fabsf(x[i]);
-        most = v > most ? v : most;
-        bad += x[i] * 0;
-    }
-    float inverse = most > 0 && bad == 0 ? 127 / most : 0;
-    for (size_t i = 0; i < n; i++)
-        out[i] = inverse > 0 ? (int8_t)lrintf(x[i] * inverse) : 0;
-    return most / 127 + bad;
-}
-
-static void store_row(const struct cache *c, size_t row, size_t width, const float *x)
+static void store_row(const struct kernels *k, const struct cache *c, size_t row, size_t width,
+                      const float *x)
 {
     if (c->dtype == TERRA_F32) {
         memcpy((float *)c->data + row * width, x, width * sizeof *x);
@@ -41,16 +27,16 @@ static void store_row(const struct cache *c, size_t row, size_t width, const flo
         for (size_t i = 0; i < width; i++)
             to[i] = to_bf16(x[i]);
     } else {
-        c->scale[row] = to_int8(x, width, (int8_t *)c->data + row * width);
+        c->scale[row] = k->narrow(x, width, (int8_t *)c->data + row * width);
     }
 }
 
-void cache_store(const struct cache *c, size_t heads, size_t width, size_t cap, size_t at,
-                 const float *x, size_t n)
+void compute_store(struct compute *cx, const struct cache *c, size_t heads, size_t width,
+                   size_t cap, size_t at, const float *x, size_t n)
 {
     for (size_t t = 0; t < n; t++)
         for (size_t h = 0; h < heads; h++)
-            store_row(c, h * cap + at + t, width, x + (t * heads + h) * width);
+            store_row(cx->k, c, h * cap + at + t, width, x + (t * heads + h) * width);
 }
 
 /* ---- attention -------------------------------------------------------------------------- */

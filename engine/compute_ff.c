@@ -7,7 +7,6 @@
  * SPDX-License-Identifier: MIT */
 #include "engine/compute_internal.h"
 
-#include <float.h>
 #include <string.h>
 
 /* ---- controller ----------------------------------------------------------------- */
@@ -21,23 +20,6 @@ struct choose_job {
     uint16_t *unit;
     float *margin;
 };
-
-static void pick(const float *z, uint32_t units, uint16_t *unit, float *margin)
-{
-    uint32_t best = 0;
-    float top = z[0], second = -FLT_MAX;
-    for (uint32_t i = 1; i < units; i++) {
-        if (z[i] > top) {
-            second = top;
-            top = z[i];
-            best = i;
-        } else if (z[i] > second) {
-            second = z[i];
-        }
-    }
-    *unit = (uint16_t)best;
-    *margin = top - second;
-}
 
 /* z of blocks [k0, k1) for all rows, bias included. */
 static void scores(const struct choose_job *j, size_t k0, size_t k1)
@@ -90,12 +72,14 @@ static void choose_part(void *arg, uint32_t thread, size_t k0, size_t k1)
         scores(j, k, end);
         for (size_t t = 0; t < j->n; t++) {
             for (size_t b = k; b < end; b++) {
-                uint16_t *unit = &j->unit[t * w->blocks + b];
-                pick(j->z + t * all + b * w->units, w->units, unit,
-                     &j->margin[t * w->blocks + b]);
+                float top, second;
+                uint32_t unit =
+                    j->c->k->best(j->z + t * all + b * w->units, w->units, &top, &second);
+                j->unit[t * w->blocks + b] = (uint16_t)unit;
+                j->margin[t * w->blocks + b] = top - second;
                 if (j->n == 1) {
-                    fetch_row(&w->w1, b * w->units + *unit);
-                    fetch_row(&w->w2, b * w->units + *unit);
+                    fetch_row(&w->w1, b * w->units + unit);
+                    fetch_row(&w->w2, b * w->units + unit);
                 }
             }
         }

@@ -13,7 +13,7 @@
 
 #include <stdlib.h>
 
-enum { FEWEST_MODULES = 6 }; /* below, row products are as fast and need no copy */
+enum { FEWEST_MODULES = 4 }; /* below, row products are as fast and need no copy */
 
 /* One trip over the model measures or fills. */
 struct packer {

@@ -81,7 +81,8 @@ static void wait_work(struct pool *p)
     }
     pthread_mutex_lock(&p->lock);
     atomic_fetch_add(&p->sleepers, 1);
-    while (!is_free(atomic_load(&p->work)) && !atomic_load(&p->quit))
+    /* Once: whoever is woken too late for this job spins again, ready for the next one. */
+    if (!is_free(atomic_load(&p->work)) && !atomic_load(&p->quit))
         pthread_cond_wait(&p->wake, &p->lock);
     atomic_fetch_sub(&p->sleepers, 1);
     pthread_mutex_unlock(&p->lock);

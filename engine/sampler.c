@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { RUN = 256 }; /* logits looked over at once */
+
 void sampler_layout(struct sampler *s, struct arena *a, uint32_t n)
 {
     s->n = n;
@@ -17,7 +19,7 @@ void sampler_layout(struct sampler *s, struct arena *a, uint32_t n)
 
 size_t sampler_first_bad(const float *x, size_t n)
 {
-    size_t i = 0;
+    size_t i = kernels_get(NULL)->finite(x, n) ? n : 0;
     while (i < n && isfinite(x[i]))
         i++;
     return i;
@@ -28,15 +30,22 @@ size_t sampler_first_bad(const float *x, size_t n)
 /* The best TERRA_TOP logits, best first, lower ids first among equals. */
 static void find_top(const float *logits, uint32_t n, struct terra_token *out)
 {
+    const struct kernels *k = kernels_get(NULL);
     out->n_top = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        if (out->n_top == TERRA_TOP && !(logits[i] > out->top[TERRA_TOP - 1].logprob))
-            continue;
-        uint32_t at = out->n_top < TERRA_TOP ? out->n_top++ : TERRA_TOP - 1;
-        for (; at > 0 && logits[i] > out->top[at - 1].logprob; at--)
-            out->top[at] = out->top[at - 1];
-        out->top[at].id = (int32_t)i;
-        out->top[at].logprob = logits[i];
+    for (uint32_t from = 0; from < n; from += RUN) {
+        uint32_t to = n - from < RUN ? n : from + RUN;
+        if (out->n_top == TERRA_TOP &&
+            !(k->max(logits + from, to - from) > out->top[TERRA_TOP - 1].logprob))
+            continue; /* nearly all runs hold nothing better */
+        for (uint32_t i = from; i < to; i++) {
+            if (out->n_top == TERRA_TOP && !(logits[i] > out->top[TERRA_TOP - 1].logprob))
+                continue;
+            uint32_t at = out->n_top < TERRA_TOP ? out->n_top++ : TERRA_TOP - 1;
+            for (; at > 0 && logits[i] > out->top[at - 1].logprob; at--)
+                out->top[at] = out->top[at - 1];
+            out->top[at].id = (int32_t)i;
+            out->top[at].logprob = logits[i];
+        }
     }
 }
 
@@ -71,11 +80,8 @@ static void ban_ngrams(struct sampler *s, size_t gram, const int32_t *history, s
 
 static uint32_t first_max(const float *x, uint32_t n)
 {
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++)
-        if (x[i] > x[best])
-            best = i;
-    return best;
+    float top, second;
+    return kernels_get(NULL)->best(x, n, &top, &second);
 }
 
 /* ---- drawing --------------------------------------------------------------------------- */

@@ -95,6 +95,18 @@ static inline __m256 v_exp2i(__m256 n)
     return _mm256_castsi256_ps(_mm256_slli_epi32(e, 23));
 }
 
+static inline uint32_t v_equal(__m256 a, __m256 b)
+{
+    return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ));
+}
+
+static inline void v_store_i8(int8_t *p, __m256 v)
+{
+    __m256i i = _mm256_cvtps_epi32(v);
+    __m128i h = _mm_packs_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_packs_epi16(h, h));
+}
+
 static inline __m256 v_zero_below(__m256 v, __m256 x, float limit)
 {
     return _mm256_andnot_ps(_mm256_cmp_ps(x, _mm256_set1_ps(limit), _CMP_LT_OQ), v);

@@ -94,6 +94,16 @@ static inline __m512 v_exp2i(__m512 n)
     return _mm512_castsi512_ps(_mm512_slli_epi32(e, 23));
 }
 
+static inline uint32_t v_equal(__m512 a, __m512 b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ);
+}
+
+static inline void v_store_i8(int8_t *p, __m512 v)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)));
+}
+
 static inline __m512 v_zero_below(__m512 v, __m512 x, float limit)
 {
     __mmask16 low = _mm512_cmp_ps_mask(x, _mm512_set1_ps(limit), _CMP_LT_OQ);
@@ -114,6 +124,10 @@ const struct kernels kernels_avx512vnni = {
     .expand = expand,
     .norm = norm,
     .softmax = softmax,
+    .max = max_of,
+    .finite = all_finite,
+    .best = best,
+    .narrow = narrow,
     .sum_exp = sum_exp,
 };
 

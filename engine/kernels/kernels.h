@@ -95,6 +95,20 @@ struct kernels {
     /* s[i] = exp(s[i]) / sum of exp(s[j]), in place; n > 0. */
     void (*softmax)(float *s, size_t n);
 
+    /* Largest of n > 0 finite values. */
+    float (*max)(const float *x, size_t n);
+
+    /* Whether no value is NaN or infinite. */
+    bool (*finite)(const float *x, size_t n);
+
+    /* Index of the largest of n > 0 values, the first among equals, and the largest of the
+     * others (-FLT_MAX if there are none). */
+    uint32_t (*best)(const float *x, size_t n, float *top, float *second);
+
+    /* out[i] = round(x[i] / scale), ties to even, for the returned scale max |x| / 127; zeros
+     * and a scale that is not finite if some x is not. */
+    float (*narrow)(const float *x, size_t n, int8_t *out);
+
     /* Sum of exp(x[i] - max), where max is their maximum. */
     float (*sum_exp)(const float *x, size_t n, float max);
 };

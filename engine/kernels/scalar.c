@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #include "engine/kernels/sets.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -142,6 +143,53 @@ static float sum_exp(const float *x, size_t n, float max)
     return (float)sum;
 }
 
+static float max_of(const float *x, size_t n)
+{
+    float max = x[0];
+    for (size_t i = 1; i < n; i++)
+        max = x[i] > max ? x[i] : max;
+    return max;
+}
+
+static bool all_finite(const float *x, size_t n)
+{
+    size_t i = 0;
+    while (i < n && isfinite(x[i]))
+        i++;
+    return i == n;
+}
+
+static uint32_t best(const float *x, size_t n, float *top, float *second)
+{
+    uint32_t at = 0;
+    *top = x[0];
+    *second = -FLT_MAX;
+    for (size_t i = 1; i < n; i++) {
+        if (x[i] > *top) {
+            *second = *top;
+            *top = x[i];
+            at = (uint32_t)i;
+        } else if (x[i] > *second) {
+            *second = x[i];
+        }
+    }
+    return at;
+}
+
+static float narrow(const float *x, size_t n, int8_t *out)
+{
+    float most = 0;
+    if (!all_finite(x, n)) {
+        memset(out, 0, n);
+        return NAN;
+    }
+    for (size_t i = 0; i < n; i++)
+        most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (int8_t)(most > 0 ? lrintf(x[i] * (127 / most)) : 0);
+    return most / 127;
+}
+
 const struct kernels kernels_scalar = {
     .name = "scalar",
     .rows = rows,
@@ -151,5 +199,9 @@ const struct kernels kernels_scalar = {
     .expand = expand,
     .norm = norm,
     .softmax = softmax,
+    .max = max_of,
+    .finite = all_finite,
+    .best = best,
+    .narrow = narrow,
     .sum_exp = sum_exp,
 };

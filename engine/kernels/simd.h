@@ -9,6 +9,8 @@
  *   v_add v_sub v_mul v_fma(a, b, c) v_max               v_fma: a * b + c, rounded once
  *   v_sum(v) v_most(v)            over lanes, in a fixed order
  *   v_exp2i(v)                    2 to the power of whole numbers from -126 to 127
+ *   v_equal(a, b)                 a bit per lane
+ *   v_store_i8(p, v)              rounded to nearest, ties to even; values fit
  *   v_round(v)  v_zero_below(v, x, limit)                0 in lanes where x < limit
  *   ROWS, SIDE                    weight rows and x rows of a register tile
  *   COLS                          vectors of an axpy's column tile
@@ -22,6 +24,7 @@
  * SPDX-License-Identifier: MIT */
 #include "engine/kernels/sets.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -515,19 +518,81 @@ INLINE V v_exp(V x)
     return v_zero_below(v_mul(p, v_exp2i(n)), x, lowest);
 }
 
+static float max_of(const float *x, size_t n)
+{
+    size_t i = 0;
+    float max = x[0];
+    if (n >= LANES) {
+        V top = v_load(x);
+        for (i = LANES; i + LANES <= n; i += LANES)
+            top = v_max(top, v_load(x + i));
+        max = v_most(top);
+    }
+    for (; i < n; i++)
+        max = x[i] > max ? x[i] : max;
+    return max;
+}
+
+static bool all_finite(const float *x, size_t n)
+{
+    V bad = v_zero();
+    for (size_t i = 0; i < n; i += LANES)
+        bad = v_fma(v_load_n(x + i, n - i), v_zero(), bad); /* 0, or NaN for good */
+    return v_sum(bad) == 0;
+}
+
+/* The first index whose value is `v`, or n. */
+INLINE size_t find(const float *x, size_t n, float v)
+{
+    V want = v_set(v);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        uint32_t same = v_equal(v_load(x + i), want);
+        if (same)
+            return i + (size_t)__builtin_ctz(same);
+    }
+    while (i < n && x[i] != v)
+        i++;
+    return i;
+}
+
+static uint32_t best(const float *x, size_t n, float *top, float *second)
+{
+    float max = max_of(x, n);
+    size_t at = find(x, n, max);
+    at = at < n ? at : 0; /* a NaN among them */
+    float before = at > 0 ? max_of(x, at) : -FLT_MAX;
+    float after = at + 1 < n ? max_of(x + at + 1, n - at - 1) : -FLT_MAX;
+    *top = max;
+    *second = before > after ? before : after;
+    return (uint32_t)at;
+}
+
+static float narrow(const float *x, size_t n, int8_t *out)
+{
+    V most = v_zero();
+    if (!all_finite(x, n)) {
+        memset(out, 0, n);
+        return NAN;
+    }
+    for (size_t i = 0; i < n; i += LANES) {
+        V v = v_load_n(x + i, n - i);
+        most = v_max(most, v_max(v, v_sub(v_zero(), v)));
+    }
+    float max = v_most(most), factor = max > 0 ? 127 / max : 0;
+    V k = v_set(factor);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        v_store_i8(out + i, v_mul(v_load(x + i), k));
+    for (; i < n; i++)
+        out[i] = (int8_t)lrintf(x[i] * factor);
+    return max / 127;
+}
+
 static void softmax(float *s, size_t n)
 {
     size_t whole = n / LANES * LANES, rest = n - whole;
-    float max = s[0];
-    if (whole) {
-        V top = v_load(s);
-        for (size_t i = LANES; i < whole; i += LANES)
-            top = v_max(top, v_load(s + i));
-        max = v_most(top);
-    }
-    for (size_t i = whole; i < n; i++)
-        max = s[i] > max ? s[i] : max;
-    V m = v_set(max), total = v_zero();
+    V m = v_set(max_of(s, n)), total = v_zero();
     for (size_t i = 0; i < whole; i += LANES) {
         V e = v_exp(v_sub(v_load(s + i), m));
         total = v_add(total, e);
@@ -566,5 +631,9 @@ const struct kernels SIMD_SET = {
     .expand = expand,
     .norm = norm,
     .softmax = softmax,
+    .max = max_of,
+    .finite = all_finite,
+    .best = best,
+    .narrow = narrow,
     .sum_exp = sum_exp,
 };

@@ -24,7 +24,7 @@
 #define UNROLL _Pragma("GCC unroll 64")
 #endif
 
-enum { TILE = 4, PAIR = 2, LINE = 64 };
+enum { TILE = 4, PAIR = 2, LINE = 64, AHEAD = 12288 };
 
 /* x * gate, 16 at a time; the last vector may be partial. */
 static inline __m512 gated(const float *x, const float *gate, size_t k, size_t n)
@@ -140,8 +140,9 @@ void vnni_panels(const struct pack *p, size_t group, size_t p0, size_t p1, const
     const int8_t *w = (const int8_t *)p->data + at * bytes;
     const float *scale = p->scale + at * PANEL;
     const int32_t *sum = p->sum + at * PANEL;
-    struct fetch none = {p->data, 0};
-    f = f ? f : &none;
+    /* With nothing else to fetch, the weights themselves, a little ahead. */
+    struct fetch own = {(const char *)w + AHEAD, (p1 - p0) * bytes / LINE};
+    f = f && f->lines ? f : &own;
     for (size_t m; p0 < p1; p0 += m, w += m * bytes, scale += m * PANEL, sum += m * PANEL) {
         m = p1 - p0 < PAIR ? 1 : PAIR;
         if (m == PAIR)

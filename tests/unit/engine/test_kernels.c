@@ -313,6 +313,34 @@ static void norm_and_softmax_agree(void **state)
     }
 }
 
+static void extremes_agree(void **state)
+{
+    (void)state;
+    const struct kernels *ref = kernels_get("scalar");
+    float x[MAX_COLS], a, b, c, d;
+    int8_t want[MAX_COLS], got[MAX_COLS];
+    for (size_t i = 0; i < SETS; i++) {
+        const struct kernels *k = kernels_get(names[i]);
+        for (size_t n = 1; k && n < MAX_COLS; n += n < 40 ? 1 : 37) {
+            fill(x, n);
+            if (n > 3) /* equal maxima: the first wins, the second is as large */
+                x[n - 1] = x[n / 3] = 1.5f;
+            assert_true(k->max(x, n) == ref->max(x, n));
+            assert_int_equal(k->best(x, n, &a, &b), ref->best(x, n, &c, &d));
+            assert_true(a == c && b == d);
+            if (n > 3)
+                assert_true(k->best(x, n, &a, &b) == n / 3 && a == 1.5f && b == 1.5f);
+            assert_true(k->narrow(x, n, got) == ref->narrow(x, n, want));
+            assert_memory_equal(got, want, n);
+            assert_true(k->finite(x, n));
+            x[n - 1] = i % 2 ? INFINITY : NAN;
+            assert_false(k->finite(x, n));
+            assert_true(isnan(k->narrow(x, n, got)));
+            assert_true(k->best(x, n, &a, &b) < n);
+        }
+    }
+}
+
 static void softmax_keeps_nan_and_uniform(void **state)
 {
     (void)state;
@@ -343,13 +371,10 @@ static void names_choose(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_agree),
-        cmocka_unit_test(axpy_agrees),
-        cmocka_unit_test(expand_agrees),
-        cmocka_unit_test(panels_agree),
-        cmocka_unit_test(quads_agree),
-        cmocka_unit_test(norm_and_softmax_agree),
-        cmocka_unit_test(softmax_keeps_nan_and_uniform),
+        cmocka_unit_test(rows_agree),     cmocka_unit_test(axpy_agrees),
+        cmocka_unit_test(expand_agrees),  cmocka_unit_test(panels_agree),
+        cmocka_unit_test(quads_agree),    cmocka_unit_test(norm_and_softmax_agree),
+        cmocka_unit_test(extremes_agree), cmocka_unit_test(softmax_keeps_nan_and_uniform),
         cmocka_unit_test(names_choose),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
