@@ -18,7 +18,7 @@ class Sizes(TuiTest):
         lines = t.screen().split("\n")
         self.assertTrue(lines[0].startswith("terra  session 1 'doc.txt'"), lines[0])
         screen = "\n".join(lines)
-        for part in ("FF choice: surprise", "lat ms", "bw ", "description> ", "? help", "L00", "L05"):
+        for part in ("FF choice: surprise", "lat ms", "bw ", "description> ", "? help", "L05"):
             self.assertIn(part, screen)
         self.assertIn("saved as run 1", screen)
         self.assertRegex(screen, r"read (\d+) of \1 tokens")

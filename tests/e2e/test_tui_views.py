@@ -281,7 +281,10 @@ class Documents(TuiTest):
             (self.home.dir / name).write_bytes(content)
             t.type(f"/load {name}")
             t.keys("Enter")
-            t.wait(lambda s, n=name: n in s["message"] and "reading" not in s["message"], busy=False)
+            t.wait(
+                lambda s, n=name: n in s["message"] and "reading" not in s["message"],
+                busy=False,
+            )
         t.type("/load missing.txt")
         t.keys("Enter")
         t.wait(lambda s: "missing.txt" in s["message"] and "such file" in s["message"].lower(),

@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("TERRA_BUILD", ROOT / "build"))
 TERRA = Path(os.environ.get("TERRA_BIN", BUILD / "terra"))
 MODELS = BUILD / "e2e-models"
-PATIENCE_S = float(os.environ.get("PATIENCE_S", "60"))  # before a test gives up; a busy machine under a sanitizer is slow
+# Before a test gives up: a busy machine under a sanitizer is slow.
+PATIENCE_S = float(os.environ.get("PATIENCE_S", "60"))
 
 TEXT = (
     "The town council voted on Tuesday to close the old bridge over the river after "
@@ -126,7 +127,8 @@ class Tui:
                 f"echo $? >exit\nstty -g >after\nmv exit {status}\nexec sleep 1000\n"
             )
         self.line = line
-        self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(w), "-y", str(h), f"sh {script}")
+        size = ("-x", str(w), "-y", str(h))
+        self.tmux("-f", "/dev/null", "new-session", "-d", *size, f"sh {script}")
 
     def tmux(self, *args: str) -> str:
         done = subprocess.run(
@@ -175,7 +177,10 @@ class Tui:
             ok = bool(state) and all(state.get(k) == v for k, v in want.items())
             return state if ok and (what is None or what(state)) else None
 
-        return wait_for(ready, lambda: f"waited for {want or what}, got {self.last}\n{self.screen()}")
+        def why() -> str:
+            return f"waited for {want or what}, got {self.last}\n{self.screen()}"
+
+        return wait_for(ready, why)
 
     def wait_screen(self, text: str) -> str:
         def ready() -> str | None:
