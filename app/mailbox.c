@@ -74,6 +74,8 @@ static void slot_grow(struct mail *s, size_t cells)
 static void slot_choices(struct mail *s, size_t cells, const uint16_t *unit,
                          const float *margin, const uint8_t *alive)
 {
+    if (!cells)
+        return;
     slot_grow(s, cells);
     if (unit)
         memcpy(s->unit, unit, cells * sizeof *unit);

@@ -62,7 +62,7 @@ class Stored(TuiTest):
         t.keys("-", "-", "-", "-", "-", "-")
         t.wait(lambda s: s["message"] == "replay at 0.0156x")
         t.keys("r")
-        t.wait(view="main", playing=True)
+        t.wait(lambda s: 0 < s["shown"] < 20, view="main", playing=True)
         t.keys("Space")
         shown = t.wait(playing=False)["shown"]
         self.assertLess(shown, 40)
