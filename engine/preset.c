@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* ---- configurations (spec 4.3) --------------------------------------------------- */
 
@@ -72,7 +73,7 @@ static void configure(const struct preset *p, uint32_t blocks, struct terra_conf
 
 /* ---- made-up tensors ----------------------------------------------------------------- */
 
-enum { ALIGN = 64, CHUNK = 1 << 20 };
+enum { ALIGN = 64, CHUNK = 1 << 20, HUGE_PAGE = 2 << 20 };
 
 struct maker {
     struct tensor t; /* the answer; valid until the next question */
@@ -267,11 +268,14 @@ struct terra_model *terra_model_preset(const char *preset, enum terra_dtype dtyp
     }
     terra_model_close(m);
 
-    void *memory = aligned_alloc(ALIGN, dry.used);
+    void *memory = aligned_alloc(HUGE_PAGE, (dry.used + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
     if (!memory) {
         err_set(e, ERR_RESOURCE, "out of memory: %zu bytes for preset %s", dry.used, preset);
         return NULL;
     }
+#ifdef MADV_HUGEPAGE
+    madvise(memory, dry.used, MADV_HUGEPAGE); /* gathered rows: fewer page walks */
+#endif
     struct terra_machine machine;
     terra_machine_info(&machine);
     struct maker real = {.dtype = dtype, .base = memory, .pool = pool_open(machine.cores, e)};

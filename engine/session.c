@@ -22,7 +22,7 @@
 #define DEFAULT_LENGTH   512
 #define DEFAULT_EVAL_MIN 16
 #define MAX_LENGTH       (1u << 24)
-#define FEWEST_ROWS      64 /* of one pass, when forced tokens come in numbers */
+#define FORCED_ROWS      512 /* most of one pass, when forced tokens come in numbers */
 
 const char *const terra_part_name[TERRA_PARTS] = {"ctl",  "ff",     "qkv",  "att",
                                                   "head", "sample", "other"};
@@ -148,7 +148,8 @@ static void choose_sizes(struct terra_session *s)
     s->enc_cap = o->max_source;
     s->dec_cap = (size_t)o->max_source + (s->whole ? longest : o->max_target);
     s->rows = s->whole ? s->dec_cap : o->max_source;
-    s->rows = s->rows < FEWEST_ROWS ? FEWEST_ROWS : s->rows;
+    size_t forced = o->max_target < FORCED_ROWS ? o->max_target : FORCED_ROWS;
+    s->rows = s->rows < forced ? forced : s->rows;
     s->cache = choose_cache(s);
 }
 
