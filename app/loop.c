@@ -14,9 +14,9 @@
 #include <sys/select.h>
 #include <unistd.h>
 
-#define FRAME_NS 50000000u  /* text: at most 20 frames a second */
-#define TICK_NS  500000000u /* what waits for the store is written this often */
-#define STOP_NS  900000000u /* a signal waits this long for the reply to stop */
+#define KEY_NS  10000000u  /* and after a key at most 100 */
+#define TICK_NS 500000000u /* what waits for the store is written this often */
+#define STOP_NS 900000000u /* a signal waits this long for the reply to stop */
 
 /* ---- signals --------------------------------------------------------------------------- */
 
@@ -152,7 +152,8 @@ static void draw(struct app *a)
     uint64_t end = clock_ns();
     if (a->busy == BUSY_DECODE)
         a->observer_ns += end - start;
-    a->draw_due = end + FRAME_NS;
+    a->drawn = end;
+    a->draw_due = end + a->frame_ns;
 }
 
 /* The map follows on its own clock: a frame of it costs more bytes than all the text. */
@@ -200,8 +201,11 @@ static void apply(struct app *a, unsigned effect)
 static void press_all(struct app *a)
 {
     struct key k;
-    while (!a->quit && keys_next(a->keys, a->now, &k))
+    while (!a->quit && keys_next(a->keys, a->now, &k)) {
         apply(a, input_key(a, &k));
+        if (a->draw_due > a->drawn + KEY_NS) /* an answer to a key need not wait for its turn */
+            a->draw_due = a->drawn + KEY_NS;
+    }
 }
 
 static void read_terminal(struct app *a)

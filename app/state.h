@@ -237,7 +237,8 @@ struct app {
 
     /* clocks */
     double map_fps;
-    uint64_t map_due, draw_due, tick_due, stop_due;
+    uint64_t frame_ns; /* between frames of text */
+    uint64_t map_due, draw_due, tick_due, stop_due, drawn;
     uint64_t observer_ns, observed_ns; /* drawing; decoding meanwhile */
     bool dirty, quit;
     int signal; /* that ended us; 0 */

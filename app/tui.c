@@ -120,7 +120,9 @@ static void open_prompt(struct app *a)
 static void open_clocks(struct app *a)
 {
     double fps = config_real(a->config, CONFIG_FPS);
-    a->map_fps = fps > 0 ? fps : getenv("SSH_CONNECTION") ? 2 : 8;
+    bool ssh = getenv("SSH_CONNECTION") != NULL;
+    a->map_fps = fps > 0 ? fps : ssh ? 2 : 8;
+    a->frame_ns = ssh ? 100000000 : 50000000; /* a scrolling page is many bytes */
     const char *fd = getenv("TERRA_TEST_FD");
     a->test_fd = fd && *fd ? atoi(fd) : -1;
     a->now = clock_ns();

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What the terminal application costs: key to screen, bytes sent, share of decoding.
+
+Runs it on a pseudo-terminal while it writes, and prints one line per number.  The
+program tells when a frame was drawn through TERRA_TEST_FD.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import struct
+import sys
+import termios
+import time
+from fcntl import ioctl
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+
+from tui import TERRA, Home, models  # noqa: E402
+
+METRICS = ("surprise", "flip", "unit", "margin", "zero", "use", "p")
+
+
+class Running:
+    """The program writing a long reply on a pseudo-terminal."""
+
+    def __init__(self, home: Home, columns: int, rows: int, ssh: bool = False) -> None:
+        reader, writer = os.pipe()
+        env = home.env() | {"TERM": "xterm-256color", "TERRA_TEST_FD": str(writer)}
+        env |= {"SSH_CONNECTION": "here"} if ssh else {}
+        document = home.document()
+        command = ["terra", "-m", str(models() / "e2e"), "-n", "4000", str(document)]
+        self.pid, self.tty = pty.fork()
+        if self.pid == 0:
+            os.set_inheritable(writer, True)
+            time.sleep(0.1)  # until the size is set
+            os.execve(TERRA, command, env)
+        ioctl(self.tty, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        os.close(writer)
+        self.reader, self.pending = reader, b""
+        self.bytes = 0
+        self.last: dict[str, object] = {}
+
+    def pump(self, timeout: float) -> None:
+        ready, _, _ = select.select([self.tty, self.reader], [], [], timeout)
+        if self.tty in ready:
+            self.bytes += len(os.read(self.tty, 1 << 16))
+        if self.reader in ready:
+            self.pending += os.read(self.reader, 1 << 16)
+            *lines, self.pending = self.pending.split(b"\n")
+            for line in lines:
+                self.last = json.loads(line)
+
+    def until(self, key: str, value: object) -> None:
+        while self.last.get(key) != value:
+            self.pump(5)
+
+    def stop(self) -> None:
+        os.kill(self.pid, 9)
+        os.waitpid(self.pid, 0)
+        os.close(self.tty)
+        os.close(self.reader)
+
+
+def key_to_screen(home: Home, keys: int) -> list[float]:
+    """Milliseconds from a key to the end of the frame that answers it."""
+    r = Running(home, 160, 48)
+    r.until("state", "GEN")
+    os.write(r.tty, b"\t")
+    r.until("focus", "output")
+    times = []
+    for i in range(keys):
+        time.sleep(0.003 * (i % 7))
+        start = time.monotonic()
+        os.write(r.tty, b"m")
+        r.until("metric", METRICS[(i + 1) % len(METRICS)])
+        times.append((time.monotonic() - start) * 1e3)
+        if r.last.get("state") != "GEN":
+            break
+    r.stop()
+    return sorted(times)
+
+
+def bytes_per_second(home: Home, columns: int, rows: int, ssh: bool) -> float:
+    r = Running(home, columns, rows, ssh)
+    r.until("state", "GEN")
+    start, sent = time.monotonic(), r.bytes
+    while time.monotonic() - start < 2 and r.last.get("state") == "GEN":
+        r.pump(0.05)
+    rate = (r.bytes - sent) / (time.monotonic() - start)
+    r.stop()
+    return rate
+
+
+def show(home: Home, columns: int, rows: int, ssh: bool) -> None:
+    rate = bytes_per_second(home, columns, rows, ssh) / 1e3
+    print(f"bytes sent      {rate:.1f} kB/s at {columns}x{rows}{', over ssh' * ssh}")
+
+
+def main() -> None:
+    home = Home()
+    try:
+        times = key_to_screen(home, 200)
+        p50, p99 = times[len(times) // 2], times[int(len(times) * 0.99) - 1]
+        print(f"key to screen   p50 {p50:.1f} ms, p99 {p99:.1f} ms ({len(times)} keys, writing)")
+        for columns, rows in ((80, 24), (160, 48)):
+            for ssh in (False, True):
+                show(home, columns, rows, ssh)
+    finally:
+        home.close()
+
+
+if __name__ == "__main__":
+    main()
