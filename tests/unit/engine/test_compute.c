@@ -1,0 +1,467 @@
+/* Tests of engine/compute: no result depends on the number of threads, on how many rows go
+ * together, or on gathering; packed forms agree with plain ones.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "engine/compute.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t seed = 1;
+
+static float random_float(void)
+{
+    seed = seed * 1664525 + 1013904223;
+    return (float)(seed >> 8) / (1 << 23) - 1;
+}
+
+static float *floats(size_t n)
+{
+    float *x = malloc(n * sizeof *x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = random_float();
+    return x;
+}
+
+/* A matrix of the given type, with its packed copy if `groups`. */
+static struct mat matrix(enum terra_dtype t, uint32_t rows, uint32_t cols, uint32_t groups)
+{
+    size_t n = (size_t)rows * cols;
+    char *data = aligned_alloc(64, (n * dtype_size(t) + 63) / 64 * 64);
+    float *scale = malloc(rows * sizeof *scale);
+    struct mat w = {.dtype = t, .rows = rows, .cols = cols, .data = data};
+    for (size_t i = 0; i < n; i++) {
+        float f = random_float();
+        if (t == TERRA_I8)
+            data[i] = (char)(int8_t)lrintf(f * 127);
+        else if (t == TERRA_BF16)
+            memcpy(data + 2 * i, (char *)&f + 2, 2);
+        else
+            memcpy(data + 4 * i, &f, 4);
+    }
+    for (uint32_t r = 0; r < rows; r++)
+        scale[r] = 0.005f + 0.0001f * (float)(r % 50);
+    if (t == TERRA_I8)
+        w.scale = scale;
+    else
+        free(scale);
+    bool quads = kernels_get(NULL)->panels16 && groups && pack_size(&w, groups, true);
+    if (groups && kernels_get(NULL)->panels && pack_size(&w, groups, quads)) {
+        struct pack *p = malloc(sizeof *p);
+        pack_fill(p, &w, groups, quads,
+                  aligned_alloc(64, (pack_size(&w, groups, quads) + 63) / 64 * 64));
+        w.pack = p;
+    }
+    return w;
+}
+
+static void drop(struct mat *w)
+{
+    if (w->pack) {
+        free((void *)(uintptr_t)w->pack->scale); /* starts the block, if there are scales */
+        if (!w->pack->scale)
+            free((void *)(uintptr_t)w->pack->data);
+        free((void *)(uintptr_t)w->pack);
+    }
+    free((void *)(uintptr_t)w->data);
+    free((void *)(uintptr_t)w->scale);
+}
+
+static void near(const float *got, const float *want, size_t n, float bound)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(fabsf(got[i] - want[i]) <= bound))
+            fail_msg("[%zu]: got %.9g, want %.9g", i, (double)got[i], (double)want[i]);
+}
+
+/* ---- linear --------------------------------------------------------------------------- */
+
+static void check_linear(enum terra_dtype t, uint32_t rows, uint32_t cols, size_t n)
+{
+    struct mat w = matrix(t, rows, cols, 0);
+    float *x = floats(n * cols), *bias = floats(rows), *want = malloc(n * rows * sizeof *want);
+    const struct kernels *ref = kernels_get("scalar");
+    ref->rows(&w, 0, rows, x, cols, n, want, rows);
+    for (size_t i = 0; i < n * rows; i++)
+        want[i] += bias[i % rows];
+    float *first = malloc(n * rows * sizeof *first), *y = malloc(n * rows * sizeof *y);
+    for (uint32_t threads = 1; threads <= 3; threads++) {
+        struct compute *c = compute_open(threads, NULL, NULL);
+        compute_linear(c, &w, bias, x, n, threads == 1 ? first : y);
+        if (threads == 1)
+            near(first, want, n * rows, 4e-6f * (float)cols);
+        else
+            assert_memory_equal(y, first, n * rows * sizeof *y);
+        compute_close(c);
+    }
+    drop(&w);
+    free(x);
+    free(bias);
+    free(want);
+    free(first);
+    free(y);
+}
+
+static void linear_agrees(void **state)
+{
+    (void)state;
+    for (int t = TERRA_F32; t <= TERRA_I8; t++) {
+        check_linear((enum terra_dtype)t, 77, 130, 1);
+        check_linear((enum terra_dtype)t, 77, 130, 20);
+        check_linear((enum terra_dtype)t, 1029, 1030, 18); /* sgemm, with ragged tiles */
+    }
+}
+
+/* ---- factored, convolution ------------------------------------------------------------- */
+
+static void check_factored(enum terra_dtype t, uint32_t modules, uint32_t m, size_t n,
+                           bool pack)
+{
+    uint32_t d = 132, out = modules * m;
+    struct mat w = matrix(t, m, d, pack ? 1 : 0);
+    float *gate = floats(modules * d), *bias = floats(out), *x = floats(n * d);
+    float *scratch = malloc(n * modules * d * sizeof *scratch);
+    float *want = malloc(n * out * sizeof *want), *first = malloc(n * out * sizeof *first);
+    float *y = malloc(n * out * sizeof *y), *row = malloc(d * sizeof *row);
+    for (size_t i = 0; i < n * modules; i++) {
+        for (uint32_t k = 0; k < d; k++)
+            row[k] = x[i / modules * d + k] * gate[i % modules * d + k];
+        kernels_get("scalar")->rows(&w, 0, m, row, d, 1, want + i * m, m);
+        for (uint32_t o = 0; o < m; o++)
+            want[i * m + o] += bias[i % modules * m + o];
+    }
+    for (uint32_t threads = 1; threads <= 3; threads++) {
+        struct compute *c = compute_open(threads, NULL, NULL);
+        compute_factored(c, gate, &w, bias, modules, x, n, scratch, threads == 1 ? first : y);
+        if (threads == 1)
+            near(first, want, n * out, 2e-3f);
+        else
+            assert_memory_equal(y, first, n * out * sizeof *y);
+        if (w.pack) /* row by row: the same bits */
+            for (size_t i = 0; i < n; i++) {
+                compute_factored(c, gate, &w, bias, modules, x + i * d, 1, scratch, y);
+                assert_memory_equal(y, first + i * out, out * sizeof *y);
+            }
+        compute_close(c);
+    }
+    drop(&w);
+    free(gate);
+    free(bias);
+    free(x);
+    free(scratch);
+    free(want);
+    free(first);
+    free(y);
+    free(row);
+}
+
+static void factored_agrees(void **state)
+{
+    (void)state;
+    for (int t = TERRA_F32; t <= TERRA_I8; t++)
+        for (int pack = 0; pack < 2; pack++) {
+            check_factored((enum terra_dtype)t, 4, 64, 1, pack);
+            check_factored((enum terra_dtype)t, 3, 48, 7, pack);
+            check_factored((enum terra_dtype)t, 16, 32, 5, pack);
+            check_factored((enum terra_dtype)t, 16, 7, 2, pack);
+        }
+}
+
+/* The definition, spec 2.6, output by output. */
+static void plain_conv(const struct mat *w, const float *bias, const struct conv_shape *s,
+                       const float *x, size_t n, float *y)
+{
+    long half = (long)(s->kernel - 1) / 2;
+    for (size_t t = 0; t < n; t++)
+        for (long j = 0; j < (long)s->modules; j++)
+            for (size_t o = 0; o < s->m_out; o++) {
+                float sum = bias[o];
+                for (size_t a = 0; a < s->length; a++)
+                    for (long e = 0; e < (long)s->kernel; e++) {
+                        long from = j + e - half;
+                        size_t r = (a * s->kernel + (size_t)e) * s->m_out + o;
+                        float part;
+                        if (from < 0 || from >= (long)s->modules)
+                            continue;
+                        kernels_get("scalar")->rows(
+                            w, r, r + 1, x + ((t + a) * s->modules + (size_t)from) * s->c_in,
+                            s->c_in, 1, &part, 1);
+                        sum += part;
+                    }
+                y[(t * s->modules + (size_t)j) * s->m_out + o] = sum;
+            }
+}
+
+static void check_convs(enum terra_dtype t, uint32_t modules, uint32_t m, bool pack)
+{
+    enum { N = 4 };
+    const struct conv_shape wide = {modules, 3, 3, m, m}, narrow = {modules, 3, 1, m, m};
+    size_t in = (size_t)modules * m;
+    struct mat w[2] = {matrix(t, 9 * m, m, pack ? 9 : 0), matrix(t, 3 * m, m, pack ? 3 : 0)};
+    float *x = floats((N + 2) * in), *bias = floats(m), *want = malloc(N * in * sizeof *want);
+    float *y[2] = {malloc(N * in * sizeof(float)), malloc(N * in * sizeof(float))};
+    float *first[2] = {malloc(N * in * sizeof(float)), malloc(N * in * sizeof(float))};
+    for (uint32_t threads = 1; threads <= 3; threads++) {
+        struct compute *c = compute_open(threads, NULL, NULL);
+        struct conv_call both[2] = {{&w[0], bias, &wide, y[0]}, {&w[1], bias, &narrow, y[1]}};
+        compute_convs(c, both, 2, x, N);
+        for (int k = 0; k < 2; k++) {
+            plain_conv(&w[k], bias, both[k].s, x, N, want);
+            near(y[k], want, N * in, 5e-3f);
+            if (threads == 1)
+                memcpy(first[k], y[k], N * in * sizeof(float));
+            assert_memory_equal(y[k], first[k], N * in * sizeof(float));
+            /* alone, and position by position */
+            for (size_t i = 0; i < N; i++)
+                compute_conv(c, &w[k], bias, both[k].s, x + i * in, 1, y[k] + i * in);
+            assert_memory_equal(y[k], first[k], N * in * sizeof(float));
+        }
+        compute_close(c);
+    }
+    for (int k = 0; k < 2; k++) {
+        drop(&w[k]);
+        free(y[k]);
+        free(first[k]);
+    }
+    free(x);
+    free(bias);
+    free(want);
+}
+
+static void convolutions_agree(void **state)
+{
+    (void)state;
+    for (int t = TERRA_F32; t <= TERRA_I8; t++)
+        for (int pack = 0; pack < 2; pack++) {
+            check_convs((enum terra_dtype)t, 16, 64, pack);
+            check_convs((enum terra_dtype)t, 20, 16, pack); /* two runs of modules */
+            check_convs((enum terra_dtype)t, 2, 48, pack);
+            check_convs((enum terra_dtype)t, 5, 6, pack);
+        }
+}
+
+/* ---- sparse feed-forward ------------------------------------------------------------------
+ */
+
+struct ff {
+    struct ff_weights w;
+    float *x, *z, *hidden, *margin, *y;
+    uint16_t *unit;
+    uint8_t *alive;
+    size_t n;
+};
+
+static void ff_open(struct ff *f, enum terra_dtype t, size_t n)
+{
+    uint32_t d = 96, r = 24, blocks = 9, units = 32;
+    *f = (struct ff){.n = n,
+                     .w = {.ctl1 = matrix(t, r, d, 0),
+                           .ctl2 = matrix(t, blocks * units, r, 1),
+                           .ctlb = floats(blocks * units),
+                           .w1 = matrix(t, blocks * units, d, 0),
+                           .w2 = matrix(t, blocks * units, d, 0),
+                           .b2 = floats(d),
+                           .blocks = blocks,
+                           .units = units},
+                     .x = floats(n * d),
+                     .z = malloc(n * (r + blocks * units) * sizeof(float)),
+                     .hidden = malloc(n * blocks * units * sizeof(float)),
+                     .margin = malloc(n * blocks * sizeof(float)),
+                     .y = malloc(n * d * sizeof(float)),
+                     .unit = malloc(n * blocks * sizeof(uint16_t)),
+                     .alive = malloc(n * blocks)};
+    /* the controller's second matrix keeps float activations: no packs by fours */
+    if (f->w.ctl2.pack && f->w.ctl2.pack->sum)
+        f->w.ctl2.pack = NULL;
+}
+
+static void check_ff(enum terra_dtype t, size_t n)
+{
+    struct ff f;
+    ff_open(&f, t, n);
+    size_t d = 96, k = f.w.blocks;
+    float *want = malloc(n * d * sizeof *want);
+    uint16_t *unit = malloc(n * k * sizeof *unit);
+    uint8_t *alive = malloc(n * k);
+    for (uint32_t threads = 1; threads <= 3; threads++) {
+        struct compute *c = compute_open(threads, NULL, NULL);
+        compute_choose(c, &f.w, f.x, n, f.z, f.unit, f.margin);
+        compute_ff_sparse(c, &f.w, f.x, n, f.unit, f.hidden, f.alive, f.y);
+        if (threads == 1) {
+            memcpy(want, f.y, n * d * sizeof *want);
+            memcpy(unit, f.unit, n * k * sizeof *unit);
+            memcpy(alive, f.alive, n * k);
+        }
+        assert_memory_equal(f.unit, unit, n * k * sizeof *unit);
+        assert_memory_equal(f.alive, alive, n * k);
+        assert_memory_equal(f.y, want, n * d * sizeof *want);
+        for (size_t i = 0; i < n * k; i++)
+            assert_true(f.unit[i] < f.w.units && f.margin[i] >= 0);
+
+        compute_ff_dense(c, &f.w, f.x, n, f.unit, f.hidden, f.alive, f.y);
+        assert_memory_equal(f.alive, alive, n * k);
+        assert_memory_equal(f.y, want, n * d * sizeof *want); /* masked: the same bits */
+
+        for (size_t i = 0; i < n; i++) { /* one row at a time */
+            compute_choose(c, &f.w, f.x + i * d, 1, f.z, f.unit, f.margin);
+            assert_memory_equal(f.unit, unit + i * k, k * sizeof *unit);
+            compute_ff_sparse(c, &f.w, f.x + i * d, 1, f.unit, f.hidden, f.alive, f.y);
+            assert_memory_equal(f.y, want + i * d, d * sizeof *want);
+        }
+        compute_close(c);
+    }
+    free(want);
+    free(unit);
+    free(alive);
+    drop(&f.w.ctl1);
+    drop(&f.w.ctl2);
+    drop(&f.w.w1);
+    drop(&f.w.w2);
+    free((void *)(uintptr_t)f.w.ctlb);
+    free((void *)(uintptr_t)f.w.b2);
+    free(f.x);
+    free(f.z);
+    free(f.hidden);
+    free(f.margin);
+    free(f.y);
+    free(f.unit);
+    free(f.alive);
+}
+
+static void sparse_is_masked(void **state)
+{
+    (void)state;
+    for (int t = TERRA_F32; t <= TERRA_BF16; t++) {
+        check_ff((enum terra_dtype)t, 1);
+        check_ff((enum terra_dtype)t, 3);
+        check_ff((enum terra_dtype)t, 70);
+    }
+}
+
+/* ---- attention -------------------------------------------------------------------------- */
+
+/* Keys and values kept in fewer bits stay near the floats; threads change nothing. */
+static void attention_agrees(void **state)
+{
+    (void)state;
+    enum { H = 3, DH = 20, CAP = 40, ROWS = 37, N = 5 };
+    float *k = floats(ROWS * H * DH), *v = floats(ROWS * H * DH), *q = floats(N * H * DH);
+    float scores[H * N * ROWS], want[N * H * DH], got[N * H * DH], first[N * H * DH];
+    const float bound[] = {[TERRA_F32] = 0, [TERRA_BF16] = 0.02f, [TERRA_I8] = 0.03f};
+    for (int t = TERRA_F32; t <= TERRA_I8; t++) {
+        float scale[2][H * CAP];
+        void *data[2] = {calloc(H * CAP * DH, 4), calloc(H * CAP * DH, 4)};
+        struct cache ck = {(enum terra_dtype)t, data[0], scale[0]};
+        struct cache cv = {(enum terra_dtype)t, data[1], scale[1]};
+        ck.scale = cv.scale = NULL;
+        if (t == TERRA_I8) {
+            ck.scale = scale[0];
+            cv.scale = scale[1];
+        }
+        for (uint32_t threads = 1; threads <= 3; threads++) {
+            struct compute *c = compute_open(threads, NULL, NULL);
+            compute_store(c, &ck, H, DH, CAP, 0, k, 30);
+            compute_store(c, &ck, H, DH, CAP, 30, k + 30 * H * DH, ROWS - 30);
+            compute_store(c, &cv, H, DH, CAP, 0, v, ROWS);
+            struct attend a = {.heads = H,
+                               .dh = DH,
+                               .cap = CAP,
+                               .rows = ROWS,
+                               .first = ROWS - N,
+                               .causal = true,
+                               .k = ck,
+                               .v = cv};
+            compute_attend(c, &a, q, N, scores, got);
+            if (t == TERRA_F32 && threads == 1)
+                memcpy(want, got, sizeof want);
+            if (threads == 1)
+                memcpy(first, got, sizeof first);
+            assert_memory_equal(got, first, sizeof got);
+            near(got, want, N * H * DH, bound[t]);
+            compute_close(c);
+        }
+        free(data[0]);
+        free(data[1]);
+    }
+    free(k);
+    free(v);
+    free(q);
+}
+
+static void not_finite_shows_in_the_cache(void **state)
+{
+    (void)state;
+    struct compute *c = compute_open(1, NULL, NULL);
+    float x[8] = {1, 2, 3, 4, 5, 6, 7, 8}, scale[1], q[8], scores[1], out[8];
+    int8_t data[2][8];
+    struct cache k = {TERRA_I8, data[0], scale}, v = {TERRA_I8, data[1], scale};
+    for (int i = 0; i < 8; i++)
+        q[i] = 1;
+    for (int bad = 0; bad < 2; bad++) {
+        x[2] = bad ? NAN : INFINITY;
+        compute_store(c, &k, 1, 8, 1, 0, x, 1);
+        compute_store(c, &v, 1, 8, 1, 0, x, 1);
+        struct attend a = {
+            .heads = 1, .dh = 8, .cap = 1, .rows = 1, .causal = true, .k = k, .v = v};
+        compute_attend(c, &a, q, 1, scores, out);
+        assert_true(isnan(out[0]));
+    }
+    compute_close(c);
+}
+
+/* ---- fetching ahead ------------------------------------------------------------------------
+ */
+
+static void soon_changes_nothing(void **state)
+{
+    (void)state;
+    struct mat w = matrix(TERRA_I8, 64, 128, 1);
+    float *gate = floats(16 * 128), *x = floats(128), scratch[16 * 128], want[1024], got[1024];
+    for (uint32_t threads = 1; threads <= 3; threads++) {
+        struct compute *c = compute_open(threads, NULL, NULL);
+        struct span list[] = {{x, 128 * sizeof *x}, {w.data, 64 * 128}, {gate, 7}, {gate, 0}};
+        compute_soon(c, NULL, 0);
+        compute_factored(c, gate, &w, NULL, 16, x, 1, scratch, want);
+        compute_soon(c, list, 4);
+        for (int i = 0; i < 3; i++) {
+            compute_factored(c, gate, &w, NULL, 16, x, 1, scratch, got);
+            assert_memory_equal(got, want, sizeof got);
+        }
+        compute_close(c);
+    }
+    drop(&w);
+    free(gate);
+    free(x);
+}
+
+static void unknown_kernels_are_refused(void **state)
+{
+    (void)state;
+    struct err e;
+    assert_null(compute_open(1, "mmx", &e));
+    assert_int_equal(e.kind, ERR_USAGE);
+    struct compute *c = compute_open(2, "scalar", NULL);
+    assert_string_equal(compute_kernels(c)->name, "scalar");
+    assert_int_equal(compute_threads(c), 2);
+    compute_close(c);
+    compute_close(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(linear_agrees),        cmocka_unit_test(factored_agrees),
+        cmocka_unit_test(convolutions_agree),   cmocka_unit_test(sparse_is_masked),
+        cmocka_unit_test(attention_agrees),     cmocka_unit_test(not_finite_shows_in_the_cache),
+        cmocka_unit_test(soon_changes_nothing), cmocka_unit_test(unknown_kernels_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
