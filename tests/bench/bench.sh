@@ -1,0 +1,24 @@
+#!/bin/sh
+# bench.sh - what `make bench` runs: the medium model, its prefill, and one layer.
+# Close other programs first; every table names the machine and its measured limits.
+#
+#   tests/bench/bench.sh          about two minutes
+#   tests/bench/bench.sh big      the 17 B model as well (20 GB of memory, five minutes)
+#
+# SPDX-License-Identifier: MIT
+set -eu
+terra=${B:-build}/terra
+
+echo "## Decoding, one token at a time"
+"$terra" bench --preset medium --modes sparse,masked,dense,untraced -n 64 -r 5 --paper
+echo
+echo "## Reading a text of 1024 tokens"
+"$terra" bench --preset medium --modes sparse,dense -n 0 -p 1024 -r 2
+echo
+echo "## One feed-forward layer, dense against 1 of N"
+"$terra" bench --layer -r 9
+if [ "${1:-}" = big ]; then
+    echo
+    echo "## Decoding at 17 billion parameters"
+    "$terra" bench --preset big --modes sparse,dense -n 16 -r 3 --paper
+fi
