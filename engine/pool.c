@@ -24,14 +24,16 @@ enum {
 };
 
 struct pool {
+    /* One line for the job, written by the caller: who sees `work` has the rest as well. */
     _Alignas(LINE) _Atomic uint64_t work; /* pieces << 32 | next free piece */
-    _Alignas(LINE) atomic_uint done;      /* pieces finished */
-    _Alignas(LINE) atomic_uint sleepers;  /* threads asleep */
-    atomic_bool caller_sleeps;
-    atomic_bool quit;
     pool_fn *fn;
     void *arg;
-    size_t n, share; /* of a job: items in all and per piece */
+    size_t n, share;                     /* items in all and per piece */
+    uint32_t helped;                     /* what `done` will be after the last job */
+    _Alignas(LINE) atomic_uint done;     /* pieces that workers finished, ever */
+    _Alignas(LINE) atomic_uint sleepers; /* workers asleep */
+    atomic_bool caller_sleeps;
+    atomic_bool quit;
     uint32_t threads, started;
     pthread_t *worker;
     pthread_mutex_t lock;
@@ -52,18 +54,31 @@ static bool is_free(uint64_t work)
     return (uint32_t)work < work >> 32;
 }
 
-/* Takes and runs one piece; false if none was free. */
-static bool run_piece(struct pool *p)
+static void run_piece(struct pool *p, uint32_t piece)
+{
+    size_t i0 = piece * p->share, i1 = i0 + p->share;
+    p->fn(p->arg, piece, i0, i1 < p->n ? i1 : p->n);
+}
+
+/* Takes a piece; false if none was free. */
+static bool take_piece(struct pool *p, uint32_t *piece)
 {
     if (!is_free(atomic_load_explicit(&p->work, memory_order_relaxed)))
         return false;
     uint64_t work = atomic_fetch_add(&p->work, 1);
-    if (!is_free(work))
+    *piece = (uint32_t)work;
+    return is_free(work);
+}
+
+/* A worker's piece. */
+static bool help(struct pool *p)
+{
+    uint32_t piece;
+    if (!take_piece(p, &piece))
         return false;
-    uint32_t piece = (uint32_t)work, pieces = (uint32_t)(work >> 32);
-    size_t i0 = piece * p->share, i1 = i0 + p->share;
-    p->fn(p->arg, piece, i0, i1 < p->n ? i1 : p->n);
-    if (atomic_fetch_add(&p->done, 1) + 1 == pieces && atomic_load(&p->caller_sleeps)) {
+    run_piece(p, piece);
+    atomic_fetch_add(&p->done, 1);
+    if (atomic_load(&p->caller_sleeps)) {
         pthread_mutex_lock(&p->lock);
         pthread_cond_signal(&p->finished);
         pthread_mutex_unlock(&p->lock);
@@ -93,7 +108,7 @@ static void *work(void *arg)
     struct pool *p = arg;
     while (!atomic_load(&p->quit)) {
         wait_work(p);
-        while (run_piece(p))
+        while (help(p))
             ;
     }
     return NULL;
@@ -108,16 +123,17 @@ static void wake_sleepers(struct pool *p)
     }
 }
 
-static void wait_done(struct pool *p, uint32_t pieces)
+/* Until workers have finished all that they took. */
+static void wait_done(struct pool *p)
 {
     for (int i = 0; i < SPINS; i++) {
-        if (atomic_load_explicit(&p->done, memory_order_acquire) == pieces)
+        if (atomic_load_explicit(&p->done, memory_order_acquire) == p->helped)
             return;
         relax();
     }
     pthread_mutex_lock(&p->lock);
     atomic_store(&p->caller_sleeps, true);
-    while (atomic_load(&p->done) != pieces)
+    while (atomic_load(&p->done) != p->helped)
         pthread_cond_wait(&p->finished, &p->lock);
     atomic_store(&p->caller_sleeps, false);
     pthread_mutex_unlock(&p->lock);
@@ -180,10 +196,13 @@ void pool_run(struct pool *p, size_t n, size_t grain, pool_fn *fn, void *arg)
     p->n = n;
     p->share = (pieces + p->threads - 1) / p->threads * grain;
     pieces = (n + p->share - 1) / p->share;
-    atomic_store_explicit(&p->done, 0, memory_order_relaxed);
-    atomic_store(&p->work, (uint64_t)pieces << 32);
+    atomic_store(&p->work, (uint64_t)pieces << 32 | 1);
     wake_sleepers(p);
-    while (run_piece(p))
-        ;
-    wait_done(p, (uint32_t)pieces);
+    uint32_t piece = 0, mine = 0; /* the caller's first piece is never on offer */
+    do {
+        run_piece(p, piece);
+        mine++;
+    } while (take_piece(p, &piece));
+    p->helped += (uint32_t)pieces - mine;
+    wait_done(p);
 }
