@@ -1,5 +1,6 @@
 /* Commands that run models or change what they run with.
  * SPDX-License-Identifier: MIT */
+#include "app/browse.h"
 #include "app/clip.h"
 #include "app/commands_do.h"
 #include "app/live.h"
@@ -149,6 +150,11 @@ unsigned do_compare(struct app *a, const char *arg)
     enum compare_kind kind;
     const char *path;
     struct err e = {0};
+    if (a->view == VM_SESSIONS) {
+        browse_open(a);
+        if (a->view == VM_SESSIONS)
+            return EFFECT_DRAW;
+    }
     if (!*arg)
         return do_against(a, "");
     if (!compare_parse(arg, &kind, &path, &e))

@@ -4,6 +4,7 @@
 #include "app/cli.h"
 #include "app/reply.h"
 #include "app/setup.h"
+#include "app/text_diff.h"
 #include "engine/base/clock.h"
 #include "engine/base/utf8.h"
 #include "engine/base/xalloc.h"
@@ -340,7 +341,7 @@ uint8_t live_shade(const struct app *a, const struct timeline_token *t)
 {
     if (a->metric != METRIC_P || isnan(t->logprob))
         return 255;
-    return (uint8_t)(254 * exp((double)t->logprob) + 0.5);
+    return (uint8_t)(254 * (1 - exp((double)t->logprob)) + 0.5);
 }
 
 void live_flow_token(struct app *a, size_t i)
@@ -694,6 +695,28 @@ static void token_label(const struct terra_vocab *v, int32_t id, char *out, size
         snprintf(out, size, "#%d", id);
 }
 
+/* Shades what one side wrote and the other did not. */
+static void mark_differences(struct app_compare *c)
+{
+    struct app_side *s = c->side;
+    bool *marks[2];
+    for (int i = 0; i < 2; i++)
+        marks[i] = xcalloc(s[i].run.n + 1, sizeof *marks[i]);
+    text_diff(&s[0].run, &s[1].run, marks[0], marks[1]);
+    for (int i = 0; i < 2; i++) {
+        for (size_t k = 0; k < s[i].run.n; k++)
+            s[i].run.token[k].differs = marks[i][k];
+        for (size_t k = 0; k < s[i].shown; k++)
+            flow_set_level(&s[i].flow, (int32_t)k, live_shade_difference(&s[i].run.token[k]));
+        free(marks[i]);
+    }
+}
+
+uint8_t live_shade_difference(const struct timeline_token *t)
+{
+    return t->differs ? 200 : 255;
+}
+
 static void compare_done(struct app *a, struct job *j)
 {
     struct app_compare *c = &a->compare;
@@ -709,6 +732,7 @@ static void compare_done(struct app *a, struct job *j)
         token_label(a->vocab, c->result.diff_id[0], c->diff[0], sizeof c->diff[0]);
         token_label(b, c->result.diff_id[1], c->diff[1], sizeof c->diff[1]);
     }
+    mark_differences(c);
     if (c->done && !a->cancelled)
         app_say(a, VM_INFO, "measured alternately; Space plays both at their own speed");
 }

@@ -37,5 +37,7 @@ void live_prompt(struct app *a); /* shows it in front of the prompt */
 /* Text and shade of token i of the run are added to the flow. */
 void live_flow_token(struct app *a, size_t i);
 uint8_t live_shade(const struct app *a, const struct timeline_token *t);
+/* Of a token of a compare that the other side did not write. */
+uint8_t live_shade_difference(const struct timeline_token *t);
 
 #endif

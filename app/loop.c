@@ -78,6 +78,7 @@ void loop_signals(void)
     handle(SIGTSTP, on_suspend);
     handle(SIGBUS, on_bus);
     handle(SIGPIPE, SIG_IGN);
+    handle(SIGXFSZ, SIG_IGN); /* a file too large is an error of write, shown as such */
     sigaddset(&block, SIGWINCH);
     sigaddset(&block, SIGTSTP);
     sigprocmask(SIG_BLOCK, &block, &wait_mask);

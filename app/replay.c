@@ -300,7 +300,8 @@ void replay_compare_start(struct app *a)
 static void compare_show(struct app_side *s)
 {
     const struct timeline_token *t = &s->run.token[s->shown];
-    flow_add(&s->flow, buf_str(&s->run.text) + t->at, t->len, (int32_t)s->shown, 255);
+    flow_add(&s->flow, buf_str(&s->run.text) + t->at, t->len, (int32_t)s->shown,
+             live_shade_difference(t));
     s->shown++;
 }
 

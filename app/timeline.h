@@ -110,6 +110,7 @@ struct timeline_token {
         float logprob;
     } top[TERRA_TOP];
     size_t at, len; /* its piece of text */
+    bool differs;   /* compare: the other side did not write it */
 };
 
 struct timeline {

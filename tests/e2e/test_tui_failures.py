@@ -228,6 +228,15 @@ class Store(TuiTest):
         self.assertEqual(t.exit_status(), 0)
         self.assertEqual(self.home.sql("select count(*) from run where status = 'length'"), [(2,)])
 
+    def test_full_disk_does_not_stop_the_reply(self) -> None:
+        t = self.start("-n", "3000", self.home.document(), limit_kb=1024)
+        t.wait(lambda s: s["tokens"] == 3000, busy=False)
+        t.wait_screen("not being saved")
+        t.keys("C-d")
+        t.exit_status()
+        self.assertTrue(t.tty_restored())
+        self.assertEqual(self.home.sql("pragma integrity_check"), [("ok",)])
+
     def test_damaged_database_is_moved_only_after_asking(self) -> None:
         t = self.start("-n", "500", self.home.document())
         t.wait(lambda s: s["tokens"] > 100)

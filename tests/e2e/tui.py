@@ -113,6 +113,7 @@ class Tui:
         pid, status = home.dir / "pid", home.dir / "status"
         status.unlink(missing_ok=True)
         pid.unlink(missing_ok=True)
+        limit = f"ulimit -f {options['limit_kb'] * 2};" if "limit_kb" in options else ""
         line = " ".join(shlex.quote(c) for c in command)
         script = home.dir / "run.sh"
         sets = "".join(f"export {k}={shlex.quote(v)}\n" for k, v in env.items())
@@ -123,7 +124,7 @@ class Tui:
         else:
             script.write_text(
                 f"{sets}cd {home.dir}\nexec 9>>{self.log}\nstty -g >before\n"
-                f"sh -c 'echo $$ >{pid}; exec \"$@\"' sh {line}\n"
+                f"sh -c 'echo $$ >{pid}; {limit} exec \"$@\"' sh {line}\n"
                 f"echo $? >exit\nstty -g >after\nmv exit {status}\nexec sleep 1000\n"
             )
         self.line = line
