@@ -22,7 +22,7 @@ struct choose_job {
 };
 
 /* z of blocks [k0, k1) for all rows, bias included. */
-static void scores(const struct choose_job *j, size_t k0, size_t k1)
+static void scores(const struct choose_job *j, uint32_t thread, size_t k0, size_t k1)
 {
     const struct ff_weights *w = j->w;
     size_t all = (size_t)w->blocks * w->units, r = w->ctl1.rows;
@@ -31,7 +31,7 @@ static void scores(const struct choose_job *j, size_t k0, size_t k1)
         for (size_t t = 0; t < j->n; t++)
             memcpy(j->z + t * all + z0, w->ctlb + z0, (z1 - z0) * sizeof *j->z);
         j->c->k->panels(w->ctl2.pack, 0, z0 / PANEL, z1 / PANEL, j->low, r, j->n, j->z + z0,
-                        all, NULL);
+                        all, compute_fetch(j->c, thread));
         return;
     }
     j->c->k->rows(&w->ctl2, z0, z1, j->low, r, j->n, j->z + z0, all);
@@ -56,7 +56,6 @@ static void fetch_row(const struct mat *w, size_t r)
  * and the chosen rows of w1 and w2 are on their way as soon as they are known. */
 static void choose_part(void *arg, uint32_t thread, size_t k0, size_t k1)
 {
-    (void)thread;
     struct choose_job *j = arg;
     const struct ff_weights *w = j->w;
     const struct mat *ctl = &w->ctl2;
@@ -69,7 +68,7 @@ static void choose_part(void *arg, uint32_t thread, size_t k0, size_t k1)
         if (j->n == 1 && end < k1)
             fetch_bytes(data + end * block_bytes,
                         (min_size(end + step, k1) - end) * block_bytes);
-        scores(j, k, end);
+        scores(j, thread, k, end);
         for (size_t t = 0; t < j->n; t++) {
             for (size_t b = k; b < end; b++) {
                 float top, second;
