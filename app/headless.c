@@ -149,6 +149,8 @@ static void token_line(struct headless *h, uint32_t step, uint32_t i,
     json_int(b, "i", i);
     if (t)
         json_int(b, "id", t->id);
+    else
+        json_null(b, "id"); /* the rest of a character behind the last token */
     json_str(b, "text", piece, n);
     if (t) {
         size_t n_raw = 0;

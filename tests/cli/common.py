@@ -37,6 +37,11 @@ class Done:
     def of(self, kind: str) -> list[dict]:
         return [x for x in self.lines if x["type"] == kind]
 
+    @property
+    def tokens(self) -> list[dict]:
+        """Without the line for text behind the last token."""
+        return [x for x in self.of("token") if x["id"] is not None]
+
 
 class Case(unittest.TestCase):
     """Every test has an empty home; nothing of the person's own is read or written."""
