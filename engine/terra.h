@@ -277,7 +277,7 @@ bool terra_feed(struct terra_session *s, const int32_t *ids, size_t n, float *lo
 /* Logits [out_vocab] of the next token; computed once, the session's memory. */
 const float *terra_logits(struct terra_session *s, struct err *e);
 
-/* Makes `id` the pending token (after terra_logits). */
+/* Makes `id` the pending token. */
 bool terra_accept(struct terra_session *s, int32_t id, struct err *e);
 
 struct terra_sampling {
@@ -310,8 +310,9 @@ struct terra_token {
 };
 
 /* One decoding step: terra_logits, sample, terra_accept.  ERR_NUMERIC names the layer
- * and part where the first NaN or Inf appeared.  After it, and after ERR_CANCELLED, the
- * timeline is gone: terra_prefill (and terra_feed) start it again. */
+ * and part where the first NaN or Inf appeared.  After an error of any pass (ERR_NUMERIC,
+ * ERR_CANCELLED, no position left) the timeline is gone: terra_prefill (and terra_feed)
+ * start it again. */
 bool terra_next(struct terra_session *s, const struct terra_sampling *p,
                 struct terra_token *out, struct err *e);
 
@@ -320,7 +321,7 @@ const int32_t *terra_target(const struct terra_session *s, size_t *n);
 uint32_t terra_source_rows(const struct terra_session *s); /* n_e */
 
 struct terra_prefill_stats {
-    uint64_t ns, rows, weight_bytes;
+    uint64_t ns, rows; /* of encoder and decoder together */
 };
 void terra_prefill_stats(const struct terra_session *s, struct terra_prefill_stats *out);
 
