@@ -123,7 +123,7 @@ static void sparse_in_part(void *arg, uint32_t thread, size_t k0, size_t k1)
             j->c->k->rows_at(&w->w1, row, b1 - b0, j->x + t * w->w1.cols, h);
             for (size_t k = b0; k < b1; k++, h++) {
                 j->alive[t * w->blocks + k] = *h > 0;
-                *h = *h > 0 ? *h : 0;
+                *h = *h <= 0 ? 0 : *h; /* a NaN stays, to be found */
             }
         }
     }
@@ -174,7 +174,7 @@ static void mask_part(void *arg, uint32_t thread, size_t k0, size_t k1)
             size_t chosen = j->unit ? j->unit[t * w->blocks + k] : 0;
             bool any = false;
             for (size_t i = 0; i < w->units; i++) {
-                h[i] = h[i] > 0 && (!j->unit || i == chosen) ? h[i] : 0;
+                h[i] = h[i] <= 0 || (j->unit && i != chosen) ? 0 : h[i];
                 any |= h[i] > 0;
             }
             j->alive[t * w->blocks + k] = any;

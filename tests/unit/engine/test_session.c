@@ -414,6 +414,10 @@ static void test_nan_names_the_layer(void **state)
         const char *tensor, *stage, *part;
         bool in_prefill;
     } cases[] = {{"enc.1.ff.b2", "encoder block 1", "feed-forward", true},
+                 {"enc.0.ff.w1", "encoder block 0", "feed-forward", true},
+                 {"dec.0.ff.ctl1", "decoder block 0", "controller", true},
+                 {"dec.1.ff.ctlb", "decoder block 1", "controller", true},
+                 {"dec.1.ff.ln.scale", "decoder block 1", "controller", true},
                  {"dec.1.attn0.v.b", "decoder block 1", "attention", true},
                  {"dec.0.ff.sru.out.b", "decoder block 0", "SRU", true},
                  {"loss.b", "logits", "logits", false}};
