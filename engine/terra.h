@@ -28,11 +28,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TERRA_PAD      0 /* padding, and the decoder's start symbol */
-#define TERRA_EOS      1 /* end of sequence */
-#define TERRA_TOP      5 /* alternatives reported with every token */
-#define TERRA_NO_UNIT  0xFFFF
-#define TERRA_MAX_CTL  16 /* control words of one model */
+#define TERRA_PAD     0 /* padding, and the decoder's start symbol */
+#define TERRA_EOS     1 /* end of sequence */
+#define TERRA_TOP     5 /* alternatives reported with every token */
+#define TERRA_NO_UNIT 0xFFFF
+#define TERRA_MAX_CTL 16 /* control words of one model */
 
 /* ---- configuration ------------------------------------------------------ */
 
@@ -69,7 +69,7 @@ enum terra_attention_core {
     TERRA_CORE_STANDARD,
     TERRA_CORE_SHARED, /* q and k averaged, then standard */
     TERRA_CORE_LSH,
-    TERRA_CORE_MIXED   /* shared up to std_length rows, LSH above */
+    TERRA_CORE_MIXED /* shared up to std_length rows, LSH above */
 };
 
 enum terra_v_concat { TERRA_V_NONE, TERRA_V_FIXED, TERRA_V_ORIGINAL };
@@ -91,8 +91,8 @@ struct terra_attention_config {
     uint32_t buckets[4];
 };
 
-#define TERRA_MAX_ATT  8 /* different decoder attention types in one model */
-#define TERRA_MAX_AXES 4
+#define TERRA_MAX_ATT       8 /* different decoder attention types in one model */
+#define TERRA_MAX_AXES      4
 #define TERRA_MAX_POS_WIDTH 4096 /* inner width of a factored table */
 
 struct terra_position_config {
@@ -207,14 +207,14 @@ const char *terra_token_bytes(const struct terra_vocab *v, int32_t id, size_t *n
 /* ---- session ---------------------------------------------------------------- */
 
 enum terra_part { /* where a token's time goes */
-    TERRA_PART_CTL,
-    TERRA_PART_FF,
-    TERRA_PART_QKV,
-    TERRA_PART_ATT,
-    TERRA_PART_HEAD,
-    TERRA_PART_SAMPLE,
-    TERRA_PART_OTHER, /* embedding, norms, SRU, the rest */
-    TERRA_PARTS
+                  TERRA_PART_CTL,
+                  TERRA_PART_FF,
+                  TERRA_PART_QKV,
+                  TERRA_PART_ATT,
+                  TERRA_PART_HEAD,
+                  TERRA_PART_SAMPLE,
+                  TERRA_PART_OTHER, /* embedding, norms, SRU, the rest */
+                  TERRA_PARTS
 };
 extern const char *const terra_part_name[TERRA_PARTS]; /* "ctl" ... */
 
@@ -226,9 +226,9 @@ struct terra_choices {
     enum terra_stage stage;
     uint32_t layer; /* encoder or decoder block */
     uint32_t first_row, n_rows, blocks;
-    const uint16_t *unit;  /* [n_rows][blocks] */
-    const float *margin;   /* [n_rows][blocks], top1 - top2 of the controller */
-    const uint8_t *alive;  /* [n_rows][blocks], 1 if ReLU let the unit through */
+    const uint16_t *unit; /* [n_rows][blocks] */
+    const float *margin;  /* [n_rows][blocks], top1 - top2 of the controller */
+    const uint8_t *alive; /* [n_rows][blocks], 1 if ReLU let the unit through */
 };
 
 /* How the decoder's keys and values are kept. */
@@ -241,12 +241,12 @@ enum terra_cache {
 
 struct terra_session_opts {
     enum terra_mode mode;
-    uint32_t threads;    /* 0: physical cores */
-    uint32_t max_source; /* source tokens of one prefill; 0: the model's, else 512 */
-    uint32_t max_target; /* fed tokens; 0: the model's, else 512 */
+    uint32_t threads;         /* 0: physical cores */
+    uint32_t max_source;      /* source tokens of one prefill; 0: the model's, else 512 */
+    uint32_t max_target;      /* fed tokens; 0: the model's, else 512 */
     uint32_t eval_min_length; /* LSH only: shortest padded target (spec 1.9); 0: 16 */
     enum terra_cache cache;
-    bool quiet;          /* no choices, no parts: the control run for tracing cost */
+    bool quiet;                /* no choices, no parts: the control run for tracing cost */
     const atomic_bool *cancel; /* polled between layers; NULL: never */
     /* Optional: every choice made, prefill included.  Called from the caller's thread. */
     void (*on_choices)(void *user, const struct terra_choices *c);
@@ -260,7 +260,7 @@ struct terra_session;
 struct terra_session *terra_session_open(const struct terra_model *m,
                                          const struct terra_session_opts *o, struct err *e);
 void terra_session_close(struct terra_session *s);
-uint64_t terra_session_bytes(const struct terra_session *s);  /* memory held, without weights */
+uint64_t terra_session_bytes(const struct terra_session *s); /* memory held, without weights */
 uint32_t terra_session_threads(const struct terra_session *s);
 const char *terra_session_kernels(const struct terra_session *s); /* "avx512", "scalar" ... */
 
@@ -281,10 +281,10 @@ const float *terra_logits(struct terra_session *s, struct err *e);
 bool terra_accept(struct terra_session *s, int32_t id, struct err *e);
 
 struct terra_sampling {
-    float temperature; /* 0: greedy, the first of equal maxima */
-    uint32_t top_k;    /* 0: all */
-    float top_p;       /* 1 or 0: all */
-    float repeat_penalty; /* 1 or 0: none; over the fed and sampled target tokens */
+    float temperature;        /* 0: greedy, the first of equal maxima */
+    uint32_t top_k;           /* 0: all */
+    float top_p;              /* 1 or 0: all */
+    float repeat_penalty;     /* 1 or 0: none; over the fed and sampled target tokens */
     uint32_t no_repeat_ngram; /* 0: off; forbids completing an n-gram already written */
     uint32_t min_tokens;      /* the end symbol is forbidden before */
     uint64_t seed;
@@ -298,15 +298,15 @@ struct terra_token {
     struct {
         int32_t id;
         float logprob;
-    } top[TERRA_TOP];              /* best first */
-    uint64_t ns;                   /* all of it, sampling included */
-    uint64_t part_ns[TERRA_PARTS]; /* zeros when quiet */
+    } top[TERRA_TOP];                   /* best first */
+    uint64_t ns;                        /* all of it, sampling included */
+    uint64_t part_ns[TERRA_PARTS];      /* zeros when quiet */
     uint64_t weight_bytes, cache_bytes; /* touched */
-    uint64_t major_faults;         /* pages read from disk for it */
-    uint32_t layers, blocks;       /* decoder layers; widest layer's blocks */
-    const uint16_t *unit;          /* [layers][blocks], TERRA_NO_UNIT past a narrow layer */
-    const float *margin;           /* [layers][blocks] */
-    const uint8_t *alive;          /* [layers][blocks] */
+    uint64_t major_faults;              /* pages read from disk for it */
+    uint32_t layers, blocks;            /* decoder layers; widest layer's blocks */
+    const uint16_t *unit; /* [layers][blocks], TERRA_NO_UNIT past a narrow layer */
+    const float *margin;  /* [layers][blocks] */
+    const uint8_t *alive; /* [layers][blocks] */
 };
 
 /* One decoding step: terra_logits, sample, terra_accept.  ERR_NUMERIC names the layer

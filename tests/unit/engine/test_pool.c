@@ -94,7 +94,7 @@ static void idle_uses_no_cpu(void **state)
 
 static void slow_caller_side(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
-    if (thread != 0) /* usually not the caller */
+    if (thread != 0)  /* usually not the caller */
         pause_ms(30); /* the caller has to sleep until this is over */
     atomic_fetch_add((atomic_size_t *)arg, i1 - i0);
 }
