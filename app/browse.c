@@ -89,6 +89,7 @@ unsigned browse_show(struct app *a, const char *search)
         recorder_tick(a->recorder);
     a->view = VM_SESSIONS;
     a->focus = VM_OTHER;
+    *a->message = 0;
     reload(a);
     return EFFECT_DRAW;
 }

@@ -64,6 +64,7 @@ unsigned do_back(struct app *a, const char *arg)
 {
     (void)arg;
     if (a->view != VM_MAIN) {
+        *a->message = 0;
         a->view = VM_MAIN;
         a->focus = a->run.n ? VM_OUTPUT : VM_PROMPT;
         return EFFECT_DRAW | EFFECT_MAP;
@@ -203,6 +204,7 @@ unsigned do_inspect(struct app *a, const char *arg)
     }
     a->view = VM_INSPECT;
     a->focus = VM_OTHER;
+    *a->message = 0; /* it was about another view */
     return EFFECT_DRAW | EFFECT_MAP;
 }
 

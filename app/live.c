@@ -864,14 +864,15 @@ static void summary_done(struct app *a, struct job *j, bool ok)
     char missed[64] = "";
     if (!r->length_met)
         snprintf(missed, sizeof missed, "; length %.0f of %.0f wanted", r->length, r->goal);
+    double rate = isnan(t.tok_s) ? 0 : t.tok_s;
     app_say(a, r->length_met ? VM_INFO : VM_WARN,
-            "read %" PRIu64 " of %" PRIu64 " tokens, wrote %" PRIu64 " (%s), %.1f tok/s%s%s",
+            "read %" PRIu64 " of %" PRIu64 " tokens, wrote %" PRIu64 " (%s), %.*f tok/s%s%s",
             j->plan.tok_read, j->plan.tok_total, r->tokens_out,
-            r->stop == GENERATE_END      ? "the model ended it"
+            r->stop == GENERATE_END      ? "end"
             : r->stop == GENERATE_LENGTH ? "token limit"
             : r->stop == GENERATE_GOAL   ? "length reached"
                                          : "stopped",
-            isnan(t.tok_s) ? 0 : t.tok_s, saved, missed);
+            rate < 100 ? 1 : 0, rate, saved, missed);
 }
 
 static void on_done(struct app *a, const struct mail *m)

@@ -17,6 +17,7 @@ static void begin(struct app *a, const char *title)
     buf_clear(&a->page.text);
     a->page.n = a->page.top = 0;
     snprintf(a->page.title, sizeof a->page.title, "%s", title);
+    *a->message = 0;
     a->view = VM_PAGE;
     a->focus = VM_OTHER;
 }

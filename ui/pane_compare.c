@@ -132,13 +132,17 @@ static void draw_parts(struct surface *s, const struct theme *t, const struct vm
     surface_text(s, 0, y, "part ms", dim);
     surface_text(s, 2, y + 1, "A", theme_style(t, ROLE_TITLE));
     surface_text(s, 2, y + 2, "B", theme_style(t, ROLE_TITLE));
-    int x = 7;
-    for (uint32_t i = 0; i < vm->parts && x + 6 <= s->w; i++, x += 6) {
+    int x = 7, w = 6;
+    for (uint32_t i = 0; i < vm->parts; i++) /* 0.0062 fills a column of six */
+        if (strlen(fmt_short(vm->a.part_ms[i]).s) > 5 ||
+            strlen(fmt_short(vm->b.part_ms[i]).s) > 5)
+            w = 7;
+    for (uint32_t i = 0; i < vm->parts && x + w <= s->w; i++, x += w) {
         double a = vm->a.part_ms[i], b = vm->b.part_ms[i];
         struct style mark = theme_style(t, ROLE_WARN);
-        surface_printf(s, x, y, dim, "%6.5s", vm->part[i] ? vm->part[i] : "");
-        surface_printf(s, x, y + 1, a > 1.5 * b ? mark : text, "%6s", fmt_short(a).s);
-        surface_printf(s, x, y + 2, b > 1.5 * a ? mark : text, "%6s", fmt_short(b).s);
+        surface_printf(s, x, y, dim, "%*.5s", w, vm->part[i] ? vm->part[i] : "");
+        surface_printf(s, x, y + 1, a > 1.5 * b ? mark : text, "%*s", w, fmt_short(a).s);
+        surface_printf(s, x, y + 2, b > 1.5 * a ? mark : text, "%*s", w, fmt_short(b).s);
     }
     if (vm->order && s->w - x >= 34) {
         surface_printf(s, x + 2, y, dim, "|  order %s", vm->order);
