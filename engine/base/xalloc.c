@@ -61,11 +61,10 @@ void *xrealloc(void *p, size_t n, size_t size)
 
 char *xstrndup(const char *s, size_t n)
 {
-    const char *end = memchr(s, '\0', n);
-    size_t len = end ? (size_t)(end - s) : n;
-    char *p = xmalloc(len + 1);
-    memcpy(p, s, len);
-    p[len] = '\0';
+    size_t size;
+    char *p = or_die(size_add(n, 1, &size) ? malloc(size) : NULL);
+    memcpy(p, s, n);
+    p[n] = '\0';
     return p;
 }
 

@@ -24,7 +24,7 @@ void *xmalloc(size_t n);
 void *xcalloc(size_t n, size_t size); /* the product is checked */
 void *xrealloc(void *p, size_t n, size_t size);
 char *xstrdup(const char *s);
-char *xstrndup(const char *s, size_t n);
+char *xstrndup(const char *s, size_t n); /* exactly n bytes, NULs kept, and a NUL behind */
 
 #if defined(__GNUC__)
 #pragma GCC visibility pop

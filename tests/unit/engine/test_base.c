@@ -105,10 +105,10 @@ static void test_size_products(void **state)
 static void test_strings(void **state)
 {
     (void)state;
-    char *a = xstrdup("abc"), *b = xstrndup("abc", 2), *c = xstrndup("abc", 9);
+    char *a = xstrdup("abc"), *b = xstrndup("abc", 2), *c = xstrndup("a\0c", 3);
     assert_string_equal(a, "abc");
     assert_string_equal(b, "ab");
-    assert_string_equal(c, "abc");
+    assert_memory_equal(c, "a\0c", 4);
     free(a);
     free(b);
     free(c);
