@@ -164,6 +164,8 @@ static void token_line(struct headless *h, uint32_t step, uint32_t i,
             json_num(b, terra_part_name[k], (double)t->part_ns[k] / 1e6, 4);
         json_close(b, '}');
         json_int(b, "bytes", (int64_t)(t->weight_bytes + t->cache_bytes));
+        if (t->major_faults)
+            json_int(b, "faults", (int64_t)t->major_faults);
     }
     finish(h, b);
 }

@@ -73,6 +73,24 @@ static bool read_number(const char *path, uint64_t *out)
     return ok;
 }
 
+/* Limit of the control group that the line of /proc/self/cgroup with `mark` names. */
+static bool read_limit(const char *mark, const char *under, const char *name, uint64_t *out)
+{
+    char line[LINE], path[2 * LINE];
+    FILE *f = fopen("/proc/self/cgroup", "r");
+    bool found = false;
+    while (f && !found && fgets(line, sizeof line, f))
+        found = strstr(line, mark) != NULL;
+    if (f)
+        fclose(f);
+    if (!found)
+        return false;
+    const char *group = strstr(line, mark) + strlen(mark);
+    snprintf(path, sizeof path, "/sys/fs/cgroup%s%.*s/%s", under, (int)strcspn(group, "\n"),
+             group, name);
+    return read_number(path, out);
+}
+
 static void read_memory(struct terra_machine *m)
 {
     FILE *f = fopen("/proc/meminfo", "r");
@@ -86,12 +104,11 @@ static void read_memory(struct terra_machine *m)
     }
     if (f)
         fclose(f);
-    uint64_t limit, used; /* a container's share */
-    if (read_number("/sys/fs/cgroup/memory.max", &limit) &&
-        read_number("/sys/fs/cgroup/memory.current", &used)) {
-        uint64_t left = limit > used ? limit - used : 0;
+    uint64_t limit; /* of this process's group; what its page cache holds can be given back */
+    if (read_limit("0::", "", "memory.max", &limit) ||
+        read_limit(":memory:", "/memory", "memory.limit_in_bytes", &limit)) {
         m->memory_bytes = limit < m->memory_bytes ? limit : m->memory_bytes;
-        m->available_bytes = left < m->available_bytes ? left : m->available_bytes;
+        m->available_bytes = limit < m->available_bytes ? limit : m->available_bytes;
     }
 }
 

@@ -624,6 +624,9 @@ struct terra_model *terra_model_open(const char *dir, struct err *e)
     count_file(m);
     if (!model_pack(m, e))
         goto fail;
+    struct terra_machine machine;
+    terra_machine_info(&machine);
+    model_advise(m, machine.available_bytes);
     if (c.vocab.type != VOCAB_NONE) {
         m->vocab = vocab_open(dir, &c, e);
         if (!m->vocab)

@@ -150,4 +150,8 @@ bool model_bind(struct terra_model *m, const struct tensor_source *src, struct e
  * nothing for the scalar set. */
 bool model_pack(struct terra_model *m, struct err *e);
 
+/* For a file larger than `available` bytes: tells the system which pages are read row by
+ * row, and which are always needed, so that decoding reads from disk what it touches. */
+void model_advise(const struct terra_model *m, uint64_t available);
+
 #endif

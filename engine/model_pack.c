@@ -12,6 +12,8 @@
 #include "engine/base/xalloc.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { FEWEST_MODULES = 4 }; /* below, row products are as fast and need no copy */
 
@@ -111,6 +113,37 @@ static void plan_stack(struct stack *s)
         if (next && next->n_att)
             plan_factored(it, &next->att[0].mult);
     }
+}
+
+/* ---- models larger than memory ----------------------------------------------------------- */
+
+/* The pages that lie wholly inside a matrix. */
+static void advise(const struct mat *w, int advice)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)w->data;
+    uintptr_t to = from + (size_t)w->rows * w->cols * dtype_size(w->dtype);
+    from = (from + page - 1) / page * page;
+    to = to / page * page;
+    if (w->data && from < to)
+        (void)posix_madvise((void *)from, to - from, advice); /* a hint: may fail */
+}
+
+void model_advise(const struct terra_model *m, uint64_t available)
+{
+    if (!m->file.map.data || m->file.map.n <= available)
+        return;
+    advise(&m->emb, POSIX_MADV_RANDOM);
+    const struct stack *stacks[] = {&m->enc, &m->dec};
+    for (size_t k = 0; k < 2; k++) {
+        for (uint32_t i = 0; i < stacks[k]->n; i++) {
+            const struct ff *ff = &stacks[k]->item[i].ff;
+            advise(&ff->s.w1, POSIX_MADV_RANDOM); /* a row here, a row there */
+            advise(&ff->s.w2, POSIX_MADV_RANDOM);
+            advise(&ff->s.ctl1, POSIX_MADV_WILLNEED); /* every token */
+            advise(&ff->s.ctl2, POSIX_MADV_WILLNEED);
+        }
+    }
+    advise(&m->loss.w, POSIX_MADV_WILLNEED);
 }
 
 bool model_pack(struct terra_model *m, struct err *e)
