@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Union
+from typing import Any, Union
 
 import torch
 import torch.nn.functional as F
@@ -206,13 +206,13 @@ class Scan(torch.autograd.Function):
         return c
 
     @staticmethod
-    def forward(ctx, f: Tensor, b: Tensor) -> Tensor:
+    def forward(ctx: Any, f: Tensor, b: Tensor) -> Tensor:
         c = Scan.run(f, b)
         ctx.save_for_backward(f, c)
         return c
 
     @staticmethod
-    def backward(ctx, g: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor]:
         f, c = ctx.saved_tensors
         after = torch.cat([f[:, 1:], torch.zeros_like(f[:, :1])], 1)
         db = Scan.run(after.flip(1), g.flip(1)).flip(1)

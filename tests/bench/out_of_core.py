@@ -109,7 +109,8 @@ def write_model(folder: Path, blocks: int) -> int:
             at += size
             if -size % 64:
                 pad = f"_pad{at}"
-                header[pad] = {"dtype": "I8", "shape": [-size % 64], "data_offsets": [at, at + -size % 64]}
+                hole = -size % 64
+                header[pad] = {"dtype": "I8", "shape": [hole], "data_offsets": [at, at + hole]}
                 at += -size % 64
     text = json.dumps(header).encode()
     text += b" " * (-(len(text) + 8) % 64)
@@ -152,7 +153,8 @@ def run(terra: str, folder: Path, tokens: int, group: Path | None) -> tuple[floa
         sys.exit(f"terra run failed with status {done.returncode}: {done.stderr.strip()}")
     events = [json.loads(line) for line in done.stdout.splitlines()]
     late = [e for e in events if e["type"] == "token"][tokens // 4 :]
-    return statistics.median(e["ms"] for e in late), statistics.mean(e.get("faults", 0) for e in late)
+    ms = statistics.median(e["ms"] for e in late)
+    return ms, statistics.mean(e.get("faults", 0) for e in late)
 
 
 def main() -> None:

@@ -21,7 +21,10 @@ import corpus  # noqa: E402
 from rouge import rouge_l  # noqa: E402
 from tokenizer import CONTROL, EOS, N_SPECIAL, SENTINEL0, Tokenizer, train_bpe  # noqa: E402
 
-TEXT = "The pager keeps a screen of text. It's 100 % calm;\n\n a second screen\u00a0waits \u4e2d\u6587 \u00e9. "
+TEXT = (
+    "The pager keeps a screen of text. It's 100 % calm;\n\n a second screen\u00a0waits "
+    "\u4e2d\u6587 \u00e9. "
+)
 ODD = [
     "",
     " ",
