@@ -154,10 +154,12 @@ def pack(
                 continue
             name = pair.get("source", path.name)
             control = pair.get("style") or style_of(name)
-            target = tok.encode(" " + pair["summary"].strip())
-            if len(target) > max_tgt or control not in CONTROL:
+            summary = pair["summary"].strip()
+            target = tok.encode(" " + summary) if summary else []
+            document = tok.encode(pair["document"][: 6 * max_doc])[:max_doc]
+            if not document or not 0 < len(target) <= max_tgt or control not in CONTROL:
                 continue
-            docs.append(tok.encode(pair["document"][: 6 * max_doc])[:max_doc])
+            docs.append(document)
             tgts.append(target)
             source.append(sources.setdefault(name, len(sources)))
             style.append(CONTROL[control])
@@ -227,7 +229,7 @@ def follow(ids: np.ndarray, rng: random.Random, max_target: int) -> Example:
     """
     ids = ids.astype(np.int64)
     if rng.random() < 0.5:
-        n = rng.randint(6, 32)
+        n = rng.randint(min(6, len(ids)), min(32, len(ids)))
         ids = np.array([rng.randrange(SENTINEL0 + SENTINELS, int(ids.max()) + 1) for _ in range(n)])
     cue = rng.randint(2, 3)
     n = min(len(ids) // 2, rng.randint(4, max(4, max_target - 2)))
@@ -294,7 +296,7 @@ class Sampler:
         out = []
         drawn = rng.choices(kinds, [getattr(st, k) for k in kinds], k=size)
         for kind in drawn:
-            cut, room = st.max_source - SENTINELS - 1, st.max_target
+            cut, room = st.max_source - 5, st.max_target  # control word, mark and cue
             if kind == "pairs":
                 out.append(self._summary(rng, st))
             elif kind == "go_on":

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Trains a toy and its dense twin on this repository's own words, in under two minutes.
 
-    python data/train/smoke.py [--budget 40s]
+    python data/train/smoke.py [--steps 300]
 
 Pairs come from the contract comments of the C headers (first line <- rest), running text from
 the manual pages. Fails unless both losses fall and the exported folders hold what was trained.
@@ -48,7 +48,7 @@ def losses(run_folder: Path) -> list[float]:
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("--budget", default="40s", help="time for the sparse toy; its twin takes less")
+    p.add_argument("--steps", type=int, default=300, help="of each of the two toys")
     a = p.parse_args()
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
@@ -58,9 +58,9 @@ def main() -> None:
         (work / "pairs.jsonl").write_text("".join(json.dumps(q) + "\n" for q in pairs))
         files = [work / "pairs.jsonl", work / "text.txt"]
         run(HERE / "pack.py", work / "data", "--train", *files, "--vocab", 512)
-        common = ["--config", "toy", "--dtype", "f32", "--threads", 1]
+        common = ["--config", "toy", "--dtype", "f32", "--threads", 1, "--log-every", 20]
         twin = [*common, "--dense", "--follow", work / "toy"]
-        run(HERE / "train.py", work / "data", work / "toy", *common, "--time-budget", a.budget)
+        run(HERE / "train.py", work / "data", work / "toy", *common, "--steps", a.steps)
         run(HERE / "train.py", work / "data", work / "toy-dense", *twin)
         for kind in ("toy", "toy-dense"):
             loss = losses(work / kind)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Adds each pair's control word, as training chooses it, for `terra eval`.
 
-    python3 data/train/styled.py pairs.test.jsonl.zst > test.jsonl
+python3 data/train/styled.py pairs.test.jsonl.zst > test.jsonl
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import random
 import struct
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from corpus import Packed, Sampler, Stage, collate
+from corpus import Example, Packed, Sampler, Stage, collate
 from model import Config, Net, Quantised, count_parameters
 from optim import Optimizer
 from rouge import rouge_l
@@ -170,7 +170,7 @@ class Trainer:
             return self.step / self.a.steps
         return self.clock / self.a.time_budget
 
-    def autocast(self):
+    def autocast(self) -> AbstractContextManager:
         if not self.bf16:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
@@ -253,7 +253,7 @@ class Trainer:
 
         return [s.strip("<>") for s in special_tokens()]
 
-    def valid_pair(self, i: int):
+    def valid_pair(self, i: int) -> Example:
         v, c = self.valid, self.recipe.model
         source = np.concatenate([[int(v.style[i])], v.document(i, c.max_source - 1)])
         return source, np.concatenate([v.summary(i), [EOS]])[: c.max_target]
@@ -295,12 +295,12 @@ class Trainer:
             self.train_step(progress)
             self.step += 1
             self.clock += min(5.0, time.monotonic() - start)
-            if self.step % 50 == 0:
+            if self.step % self.a.log_every == 0:
                 loss = {k: round(s / max(1, n), 4) for k, (s, n) in self.sums.items()}
                 self.sums = {}
                 self.log(progress=round(progress, 5), examples=self.examples, loss=loss)
                 bar = "#" * int(20 * progress)
-                speed = 50 * 1.0 / max(1e-9, time.monotonic() - shown)
+                speed = self.a.log_every / max(1e-9, time.monotonic() - shown)
                 shown = time.monotonic()
                 print(f"[{bar:<20}] {self.step} {speed:.2f} steps/s {loss}", flush=True)
             if self.clock - saved >= self.a.save_every:
@@ -335,6 +335,7 @@ def main() -> None:
     p.add_argument("--threads", type=int, default=0)
     p.add_argument("--compile", action="store_true", help="torch.compile also on a CPU")
     p.add_argument("--stop-after", type=seconds, default=1e18, help="end this command then")
+    p.add_argument("--log-every", type=int, default=50, help="steps")
     p.add_argument("--save-every", type=seconds, default=seconds("3m"))
     p.add_argument("--eval-every", type=seconds, default=seconds("5m"))
     a = p.parse_args()
