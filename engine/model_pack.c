@@ -117,33 +117,36 @@ static void plan_stack(struct stack *s)
 
 /* ---- models larger than memory ----------------------------------------------------------- */
 
-/* The pages that lie wholly inside a matrix. */
-static void advise(const struct mat *w, int advice)
+/* The pages that hold any of these bytes.  A hint: it may fail. */
+static void advise(const void *p, size_t bytes, int advice)
 {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)w->data;
-    uintptr_t to = from + (size_t)w->rows * w->cols * dtype_size(w->dtype);
-    from = (from + page - 1) / page * page;
-    to = to / page * page;
-    if (w->data && from < to)
-        (void)posix_madvise((void *)from, to - from, advice); /* a hint: may fail */
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)p / page * page;
+    if (bytes)
+        (void)posix_madvise((void *)from, (uintptr_t)p + bytes - from, advice);
+}
+
+/* What every token reads from the file itself, not from a packed copy. */
+static void advise_mat(const struct mat *w)
+{
+    if (!w->pack)
+        advise(w->data, (size_t)w->rows * w->cols * dtype_size(w->dtype), POSIX_MADV_WILLNEED);
 }
 
 void model_advise(const struct terra_model *m, uint64_t available)
 {
-    if (!m->file.map.data || m->file.map.n <= available)
+    if (m->file.map.n <= available)
         return;
-    advise(&m->emb, POSIX_MADV_RANDOM);
-    const struct stack *stacks[] = {&m->enc, &m->dec};
-    for (size_t k = 0; k < 2; k++) {
-        for (uint32_t i = 0; i < stacks[k]->n; i++) {
-            const struct ff *ff = &stacks[k]->item[i].ff;
-            advise(&ff->s.w1, POSIX_MADV_RANDOM); /* a row here, a row there */
-            advise(&ff->s.w2, POSIX_MADV_RANDOM);
-            advise(&ff->s.ctl1, POSIX_MADV_WILLNEED); /* every token */
-            advise(&ff->s.ctl2, POSIX_MADV_WILLNEED);
-        }
+    /* Reading ahead would throw out more than it brings: of w1 and w2 a token needs a row
+     * here and a row there.  A miss elsewhere must not read its neighbours in, either. */
+    advise(m->file.map.data, m->file.map.n, POSIX_MADV_RANDOM);
+    for (uint32_t i = 0; i < m->dec.n; i++) {
+        const struct stack_item *it = &m->dec.item[i];
+        advise_mat(&it->ff.s.ctl1);
+        advise_mat(&it->ff.s.ctl2);
+        advise_mat(&it->ff.sru.in.w);
+        advise_mat(&it->ff.sru.out.w);
     }
-    advise(&m->loss.w, POSIX_MADV_WILLNEED);
+    advise_mat(&m->loss.w);
 }
 
 bool model_pack(struct terra_model *m, struct err *e)
