@@ -28,6 +28,20 @@ static const char *print(struct app *a, const char *fmt, ...)
     return pool_str(&a->frame, text);
 }
 
+/* Percentiles need a sort: while a reply is written they follow the map's clock. */
+static const struct timeline_times *run_times(struct app *a)
+{
+    bool same_run = a->times.prefill_ns == a->run.prefill_ns && a->times.n <= a->run.n;
+    bool fresh = a->times.n == a->run.n || (app_running(a) && a->now < a->times.due);
+    if (!same_run || !fresh || a->run.n == 0) {
+        timeline_times(&a->run, &a->times.t);
+        a->times.n = a->run.n;
+        a->times.prefill_ns = a->run.prefill_ns;
+        a->times.due = a->now + (uint64_t)(1e9 / a->map_fps);
+    }
+    return &a->times.t;
+}
+
 /* ---- header ------------------------------------------------------------------------- */
 
 static void header_state(struct app *a, struct vm_header *h)
@@ -71,9 +85,7 @@ void present_header(struct app *a, struct vm_header *h)
         h->run = (uint32_t)a->run_at + 1;
         h->runs = (uint32_t)a->n_runs;
     }
-    struct timeline_times t;
-    timeline_times(&a->run, &t);
-    h->tok_s = t.tok_s;
+    h->tok_s = run_times(a)->tok_s;
     if (live_banner(a))
         h->saving = "NOT SAVED";
     else if (a->no_log || !a->store || !store_log_on(a->store) ||
@@ -290,7 +302,9 @@ void present_agree(struct app *a, struct vm_agree *g, int64_t token)
 /* Entropy and its like cost too much for every frame: they follow the map's clock. */
 static void refresh_stat(struct app *a, struct choice_rows *r, int64_t row)
 {
-    if (a->stat.rows == r && a->stat.token == row && a->stat.n == r->n && a->stat.layer)
+    bool searched = a->stat.has_like || app_running(a);
+    if (a->stat.rows == r && a->stat.token == row && a->stat.n == r->n && a->stat.layer &&
+        searched)
         return;
     choice_count_to(r, (size_t)row + 1);
     a->stat.layer = xrealloc(a->stat.layer, r->layers + 1, sizeof *a->stat.layer);
@@ -306,7 +320,9 @@ static void refresh_stat(struct app *a, struct choice_rows *r, int64_t row)
                                                   .n = (uint32_t)r->counted,
                                                   .low_n = s.low_n};
     }
-    a->stat.has_like = choice_like(r, (size_t)row, &a->stat.like, &a->stat.like_share);
+    /* the whole run is searched: not while it grows */
+    a->stat.has_like = (!app_running(a) || a->cursor >= 0) &&
+                       choice_like(r, (size_t)row, &a->stat.like, &a->stat.like_share);
     a->stat.rows = r;
     a->stat.token = row;
     a->stat.n = r->n;
@@ -384,9 +400,8 @@ void present_map(struct app *a, struct vm_map *m, struct choice_rows *r, int64_t
 
 static void present_latency(struct app *a, struct vm_latency *v)
 {
-    struct timeline_times t;
+    const struct timeline_times t = *run_times(a);
     const struct timeline *run = &a->run;
-    timeline_times(run, &t);
     v->ms = v->observer = NAN;
     v->p50 = t.p50;
     v->p90 = t.p90;

@@ -235,6 +235,12 @@ struct app {
         bool has_like;
     } stat;
 
+    struct {
+        struct timeline_times t;
+        size_t n; /* tokens and reading time of the run they are of */
+        uint64_t prefill_ns, due;
+    } times;
+
     /* clocks */
     double map_fps;
     uint64_t frame_ns; /* between frames of text */
