@@ -47,6 +47,7 @@ static bool options(struct job *j, struct err *e)
     o->config = c->shape;
     o->vocab = c->vocab;
     o->max_source = generate_max_source(c->shape);
+    o->cancel = signals_cancel();
     o->chunk = (uint32_t)config_int(u, CONFIG_CHUNK);
     o->overlap = (uint32_t)config_int(u, CONFIG_OVERLAP);
     o->allow_truncate = c->args->allow_truncate;
@@ -220,7 +221,7 @@ static void report(struct job *j, bool ok)
     struct cli *c = j->c;
     const struct summarize_result *r = &j->result;
     const struct summarize_plan *p = &j->plan;
-    uint64_t read = r->n_steps || p->as_is ? p->tok_read : 0;
+    uint64_t read = r->tok_read;
     struct buf rouge = {0}, lines = {0}, extra = {0};
     if (j->ref->text)
         rouge_texts(j, &rouge, &lines);

@@ -11,6 +11,7 @@
 #define MIN_BUDGET   8u  /* tokens of text in one source */
 #define SHORT_TOKENS 12u /* a text this short is its own summary */
 #define MAX_ROUNDS   24u
+#define WINDOW       8u   /* bytes a token that are tried first when a piece is cut off */
 #define LENGTH_SLACK 0.25 /* a goal counts as met within this */
 #define MIN_GOAL     0.85 /* of the goal: from here a sentence end ends the text */
 
@@ -175,6 +176,8 @@ static bool count_tokens(const struct summarize_opts *o, const char *text, size_
                          struct terra_ids *scratch, uint64_t *out, struct err *e)
 {
     scratch->n = 0;
+    if (o->cancel && atomic_load(o->cancel))
+        return err_set(e, ERR_CANCELLED, "stopped");
     if (n && !terra_encode(o->vocab, text, n, scratch, e))
         return false;
     *out = scratch->n;
@@ -242,18 +245,33 @@ static size_t cut_near(const char *text, size_t start, size_t end, size_t want)
     return i;
 }
 
+static size_t window_end(const char *text, size_t start, size_t end, size_t window)
+{
+    size_t i = start + window;
+    if (end - start <= window)
+        return end;
+    while (i < end && ((unsigned char)text[i] & 0xC0) == 0x80)
+        i++;
+    return i;
+}
+
+/* Pieces from a window of the text at a time: encoding all that is left for every piece
+ * would take the square of its length. */
 static bool split_long(const struct summarize_opts *o, const char *text, size_t start,
                        size_t end, uint32_t budget, struct terra_ids *scratch,
                        struct pieces *out, struct err *e)
 {
+    size_t window = (size_t)budget * WINDOW;
     while (start < end) {
-        size_t stop = end;
+        size_t stop = window_end(text, start, end, window);
         uint64_t n_tok;
-        for (;;) {
-            if (!count_tokens(o, text + start, stop - start, scratch, &n_tok, e))
-                return false;
-            if (n_tok <= budget)
-                break;
+        bool ok = count_tokens(o, text + start, stop - start, scratch, &n_tok, e);
+        while (ok && n_tok <= budget && stop < end) {
+            window *= 2;
+            stop = window_end(text, start, end, window);
+            ok = count_tokens(o, text + start, stop - start, scratch, &n_tok, e);
+        }
+        while (ok && n_tok > budget) {
             size_t want = start + (size_t)((double)(stop - start) * budget / (double)n_tok);
             want = want > start + 1 ? want : start + 1;
             size_t cut = cut_near(text, start, stop, want < stop ? want : stop - 1);
@@ -262,7 +280,10 @@ static bool split_long(const struct summarize_opts *o, const char *text, size_t 
                                "one character takes %llu tokens: more than fit (%u)",
                                (unsigned long long)n_tok, budget);
             stop = cut;
+            ok = count_tokens(o, text + start, stop - start, scratch, &n_tok, e);
         }
+        if (!ok)
+            return false;
         pieces_add(out, start, stop, n_tok);
         start = stop;
     }
@@ -496,7 +517,21 @@ struct run {
     struct summarize_result *out;
     double goal;
     struct terra_ids ids;
+    bool prefilled; /* the last step came that far */
 };
+
+/* Part i of the document was read.  What it shares with the one before counts once. */
+static void count_read(struct run *r, size_t i)
+{
+    const struct summarize_plan *p = r->plan;
+    if (!r->prefilled || i >= p->n_chunks)
+        return;
+    const struct summarize_chunk *c = &p->chunk[i];
+    size_t from = i && p->chunk[i - 1].end > c->start ? p->chunk[i - 1].end : c->start;
+    double share = (double)(c->end - from) / (double)(c->end - c->start);
+    uint64_t sum = r->out->tok_read + (uint64_t)((double)c->n_tok * share);
+    r->out->tok_read = i + 1 == p->n_chunks || sum > p->tok_read ? p->tok_read : sum;
+}
 
 static bool enough(void *user, const char *text, size_t n, uint32_t n_tokens)
 {
@@ -513,6 +548,7 @@ static bool enough(void *user, const char *text, size_t n, uint32_t n_tokens)
 static bool run_step(struct run *r, struct summarize_step *step, struct buf *written,
                      struct err *e)
 {
+    r->prefilled = false;
     if (!summarize_source(r->o, step->text, step->n_text, &r->ids, e))
         return false;
     if (r->ids.n > r->o->max_source)
@@ -536,6 +572,7 @@ static bool run_step(struct run *r, struct summarize_step *step, struct buf *wri
     bool ok =
         generate(r->session, r->o->config, r->o->vocab, &r->ids, &g, &sink, &result, &why);
     struct summarize_result *out = r->out;
+    r->prefilled = result.prefill.ns > 0;
     out->stop = result.stop;
     out->n_steps++;
     out->tokens_in += step->n_in;
@@ -583,6 +620,8 @@ static bool map_round(struct run *r, const char *text, const struct summarize_ch
                                       .text = text + chunk[i].start,
                                       .n_text = chunk[i].end - chunk[i].start};
         ok = run_step(r, &step, &written, e);
+        if (round == 0)
+            count_read(r, i);
         add_line(joined, &written);
     }
     buf_free(&written);
@@ -641,6 +680,7 @@ static bool run_refine(struct run *r, const char *text, struct err *e)
                                       .text = buf_str(&source),
                                       .n_text = source.len};
         ok = run_step(r, &step, summary, e);
+        count_read(r, i);
     }
     buf_free(&source);
     return ok;
@@ -654,7 +694,9 @@ static bool run_single(struct run *r, const char *text, struct err *e)
         step.text = text + r->plan->chunk[0].start;
         step.n_text = r->plan->chunk[0].end - r->plan->chunk[0].start;
     }
-    return run_step(r, &step, &r->out->text, e);
+    bool ok = run_step(r, &step, &r->out->text, e);
+    count_read(r, 0);
+    return ok;
 }
 
 bool summarize_run(const struct summarize_opts *o, const struct summarize_plan *p,
@@ -663,21 +705,29 @@ bool summarize_run(const struct summarize_opts *o, const struct summarize_plan *
                    struct err *e)
 {
     *out = (struct summarize_result){.stop = GENERATE_END, .length_met = true};
-    struct run r = {o, p, s, sink, out, goal_of(o, p->tok_total), {0}};
+    struct run r = {o, p, s, sink, out, goal_of(o, p->tok_total), {0}, false};
     if (p->as_is) {
         size_t start = 0, end = n;
         trim(text, &start, &end);
         buf_add(&out->text, text + start, end - start);
+        out->tok_read = p->tok_read;
         return true;
     }
-    bool ok = p->method == SUMMARIZE_MAP_REDUCE ? run_map_reduce(&r, text, e)
-              : p->method == SUMMARIZE_REFINE   ? run_refine(&r, text, e)
-                                                : run_single(&r, text, e);
+    struct err why = {0};
+    bool ok = p->method == SUMMARIZE_MAP_REDUCE ? run_map_reduce(&r, text, &why)
+              : p->method == SUMMARIZE_REFINE   ? run_refine(&r, text, &why)
+                                                : run_single(&r, text, &why);
     terra_ids_free(&r.ids);
+    if (!ok && e)
+        *e = why;
+    if (why.kind == ERR_CANCELLED)
+        out->stop = GENERATE_CANCELLED; /* also between two steps */
     if (o->length.unit != SUMMARIZE_FREE) {
+        struct summarize_opts all = *o;
         struct terra_ids ids = {0};
         uint64_t tokens = 0;
-        count_tokens(o, buf_str(&out->text), out->text.len, &ids, &tokens, NULL);
+        all.cancel = NULL; /* what a stopped run wrote is measured too */
+        count_tokens(&all, buf_str(&out->text), out->text.len, &ids, &tokens, NULL);
         terra_ids_free(&ids);
         out->goal = r.goal;
         out->length = measure(o->length.unit, buf_str(&out->text), out->text.len, tokens);

@@ -20,6 +20,8 @@
 #include "app/generate.h"
 #include "engine/terra.h"
 
+#include <stdatomic.h>
+
 enum summarize_method {
     SUMMARIZE_AUTO,
     SUMMARIZE_SINGLE,
@@ -51,7 +53,8 @@ struct summarize_opts {
     uint32_t overlap;    /* tokens that neighbouring chunks share */
     bool allow_truncate; /* single: read what fits */
     struct terra_sampling sampling;
-    uint32_t max_tokens; /* of every step */
+    uint32_t max_tokens;       /* of every step */
+    const atomic_bool *cancel; /* stops planning; may be NULL */
 };
 
 struct summarize_chunk {
@@ -106,6 +109,7 @@ struct summarize_result {
     struct buf text;
     enum generate_stop stop; /* of the final step */
     uint32_t n_steps;
+    uint64_t tok_read; /* of the document: less than the plan's if it was stopped */
     uint64_t tokens_in, tokens_out; /* of all steps */
     uint64_t prefill_ns, decode_ns, first_ns;
     double length;                 /* of the text, in the goal's unit; 0 if free */

@@ -207,6 +207,7 @@ static bool job_read(struct worker *w, struct job *j, struct err *e)
     j->has_document = true;
     if (!j->model)
         return true;
+    j->summarize.cancel = &w->cancel;
     if (!summarize_plan(&j->summarize, j->document.text, j->document.n, &j->plan, e))
         return false;
     j->planned = true;

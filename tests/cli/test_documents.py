@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sqlite3
 import time
 import unittest
 
@@ -143,6 +145,33 @@ class Documents(Case):
         self.assertIn("no stemming", done.err)
         end = self.end("--ref", ref, self.write("doc", TEXT))
         self.assertEqual(set(end["rouge"]), {"rouge1", "rouge2", "rougeL", "rougeLsum"})
+
+    def test_planning_is_linear(self) -> None:
+        """A megabyte without a sentence, and one without even a space."""
+        for data in ("aaaaaaa " * 125000, "a" * 1000000):
+            path = self.write("doc", data)
+            plan = self.works("summarize", "--dry-run", "--json", path).of("plan")[0]
+            self.assertEqual(plan["tokens_read"], plan["tokens_total"])
+            self.assertEqual(plan["chunks"][-1]["end"], len(data.rstrip()))
+            for a, b in zip(plan["chunks"], plan["chunks"][1:]):
+                self.assertFalse(data[a["end"] : b["start"]].strip())
+
+    def test_stopped_coverage_is_what_was_read(self) -> None:
+        path = self.write("doc", TEXT * 2000)
+        process = self.start("summarize", "--json", path)
+        lines = []
+        for line in process.stdout:
+            lines.append(json.loads(line))
+            if lines[-1]["type"] == "chunk" and lines[-1]["step"] == 0:
+                process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, -signal.SIGTERM)
+        coverage = [x for x in lines if x["type"] == "end"][0]["coverage"]
+        self.assertGreater(coverage["read"], 0)
+        self.assertLess(coverage["read"], coverage["total"] // 2)
+        with sqlite3.connect(self.db) as db:
+            row = db.execute("SELECT tok_read, tok_total FROM summary").fetchone()
+        self.assertEqual(row, (coverage["read"], coverage["total"]))
 
     def test_interrupt_while_reading_a_fifo(self) -> None:
         fifo = self.tmp / "fifo"
