@@ -196,11 +196,14 @@ static const char letters[TERRA_PARTS] = {'c', 'f', 'q', 'a', 'h', 's', 'o'};
 static const char *const colours[TERRA_PARTS] = {"#4269d0", "#efb118", "#ff725c", "#6cc5b0",
                                                  "#3ca951", "#9c6b4e", "#97a0a8"};
 
-static double longest(const struct bench_row *row, size_t n)
+/* The longest bar among the rows of the same test: prefills and tokens share no scale. */
+static double longest(const struct bench_row *row, size_t n, const struct bench_row *of)
 {
     double most = 0;
     for (size_t i = 0; i < n; i++)
-        most = row[i].p50 > most ? row[i].p50 : most;
+        if (row[i].kind == of->kind && strcmp(row[i].model, of->model) == 0 &&
+            (of->kind != BENCH_LAYER || strcmp(row[i].test, of->test) == 0))
+            most = row[i].p50 > most ? row[i].p50 : most;
     return most > 0 ? most : 1;
 }
 
@@ -218,7 +221,6 @@ void bench_plot(const struct bench_row *row, size_t n, int width, struct buf *ou
 {
     const int label = 34;
     int room = width - label - 14;
-    double most = longest(row, n);
     room = room < 10 ? 10 : room;
     for (size_t i = 0; i < n; i++) {
         char name[96];
@@ -226,6 +228,7 @@ void bench_plot(const struct bench_row *row, size_t n, int width, struct buf *ou
         snprintf(name, sizeof name, "%s %s %s t%u", row[i].model, row[i].mode, row[i].test,
                  row[i].threads);
         buf_printf(out, "%-*.*s ", label, label, name);
+        double most = longest(row, n, &row[i]);
         shares(&row[i], share);
         int cells = 0;
         for (int k = 0; k < TERRA_PARTS; k++) {
@@ -254,7 +257,7 @@ static void svg_text(struct buf *out, double x, double y, const char *anchor, co
 void bench_svg(const struct bench_row *row, size_t n, struct buf *out)
 {
     const double label = 270, room = 520, step = 26, top = 40;
-    double most = longest(row, n), height = top + (double)n * step + 10;
+    double height = top + (double)n * step + 10;
     buf_printf(out,
                "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"900\" height=\"%.0f\" "
                "font-family=\"sans-serif\" font-size=\"12\">\n"
@@ -272,6 +275,7 @@ void bench_svg(const struct bench_row *row, size_t n, struct buf *out)
         snprintf(text, sizeof text, "%s %s %s, %u threads", row[i].model, row[i].mode,
                  row[i].test, row[i].threads);
         svg_text(out, label - 8, y + 14, "end", text);
+        double most = longest(row, n, &row[i]);
         shares(&row[i], share);
         for (int k = 0; k < TERRA_PARTS; k++) {
             double w = share[k] * row[i].p50 / most * room;

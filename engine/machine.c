@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #ifndef TERRA_NO_BLAS
@@ -168,13 +169,16 @@ double terra_machine_bandwidth(uint32_t threads, uint32_t rounds, struct err *e)
     const size_t bytes = (size_t)256 << 20;
     double rate[MAX_ROUNDS];
     rounds = rounds < 1 ? 1 : rounds > MAX_ROUNDS ? MAX_ROUNDS : rounds;
-    char *data = aligned_alloc(64, bytes);
+    char *data = aligned_alloc((size_t)2 << 20, bytes);
     if (!data) {
         err_set(e, ERR_RESOURCE, "no %zu MiB to measure memory bandwidth with", bytes >> 20);
         return 0;
     }
     struct pool *p = pool_open(threads, e);
     if (p) {
+#ifdef MADV_HUGEPAGE
+        madvise(data, bytes, MADV_HUGEPAGE); /* as for made-up weights */
+#endif
         memset(data, 1, bytes);
         struct read_job j = {.data = (const uint64_t *)(const void *)data};
         for (uint32_t i = 0; i < rounds; i++) {
