@@ -57,8 +57,9 @@ static bool make_source(struct job *j, const struct terra_model *m, int side, st
                                .vocab = terra_model_vocab(m),
                                .method = SUMMARIZE_SINGLE,
                                .max_source = generate_max_source(terra_model_config(m)),
-                               .allow_truncate = c->args->allow_truncate,
-                               .max_tokens = j->opts.max_tokens};
+                               .allow_truncate = true, /* and said */
+                               .max_tokens = j->opts.max_tokens,
+                               .cancel = signals_cancel()};
     struct summarize_plan plan;
     if (c->args->ids)
         return cli_parse_ids(j->doc.text, o.config->vocab, &j->source[side], e);
@@ -339,8 +340,7 @@ static bool compare(struct job *j, struct err *e)
     buf_free(&b);
     if (!c->args->ids)
         cli_note(c, "read %" PRIu64 " of %" PRIu64 " tokens%s", j->tok_read, j->tok_total,
-                 j->tok_read < j->tok_total ? " (the rest was left out: --allow-truncate)"
-                                            : "");
+                 j->tok_read < j->tok_total ? ": the first part that fits" : "");
     if (!ok) {
         *e = why;
         return false;

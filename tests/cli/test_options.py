@@ -176,7 +176,11 @@ class Options(Case):
         self.assertIn("another model", done.out)
         self.fails(2, "compare", "--against", "half", "--prompt", "x")
         self.fails(2, "compare", "-m", str(DENSE), "--prompt", "x")
-        self.fails(4, "compare", self.write("long", TEXT * 5))
+        long = self.write("long", TEXT * 5)
+        done = self.works("compare", "-n", "4", long)
+        self.assertRegex(done.err, r"read \d+ of \d+ tokens: the first part that fits")
+        line = self.works("compare", "--json", "-n", "4", long).of("compare")[0]
+        self.assertLess(line["tokens_read"], line["tokens_total"])
         stored = self.works("logs", "list", "--json").of("session")
         self.assertEqual({s["runs"] for s in stored}, {2})
 
