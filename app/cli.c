@@ -217,12 +217,17 @@ void cli_record(struct cli *c)
     if (wanted) {
         if (!c->store)
             c->store = open_store(c, false, &e);
-        if (!c->store) {
+        bool on = c->store && store_log_on(c->store);
+        if (on && store_is_read_only(c->store))
+            err_set(&e, ERR_STORE, "%s is only read", store_path(c->store));
+        if (e.kind) {
             cli_note(c, "not being saved: %s", e.msg);
             c->store_error = e;
-        } else if (store_is_read_only(c->store) || !store_log_on(c->store)) {
+        }
+        if (!on || e.kind) {
             store_close(c->store);
             c->store = NULL;
+            e = (struct err){0};
         }
     }
     struct buf build = {0}, host = {0};

@@ -160,22 +160,32 @@ static bool put_model(struct recorder *r, const struct terra_model *m, struct er
     struct store_model row = {
         .bytes = info.file_bytes, .path = terra_model_path(m), .config = buf_str(&text)};
     memcpy(row.header_sha256, info.header_sha256, sizeof row.header_sha256);
-    bool ok = store_model_put(r->store, &row, &r->model_id, e);
+    int64_t id;
+    bool ok = store_model_put(r->store, &row, &id, e);
     buf_free(&text);
-    if (ok)
+    if (ok) {
+        r->model_id = id;
         r->stored_model = m;
+    }
     return ok;
 }
 
 static bool job_begin(struct recorder *r, struct job *j, struct err *e)
 {
-    if (!r->session && !store_session_new(r->store, NULL, &r->session, e))
-        return false;
+    /* An id counts once its row is committed: after a full disk it is asked for again. */
+    int64_t id;
+    if (!r->session) {
+        if (!store_session_new(r->store, NULL, &id, e))
+            return false;
+        r->session = id;
+    }
     if (!put_model(r, j->model, e))
         return false;
-    if (j->with_document && !r->document_id &&
-        !store_document_put(r->store, &r->document, &r->document_id, e))
-        return false;
+    if (j->with_document && !r->document_id) {
+        if (!store_document_put(r->store, &r->document, &id, e))
+            return false;
+        r->document_id = id;
+    }
     j->run.session = r->session;
     j->run.model = r->model_id;
     j->run.document = j->with_document ? r->document_id : 0;

@@ -202,6 +202,32 @@ class Store(Case):
         self.unsaved("--db", other)
         self.assertEqual(self.terra("logs", "list", "--db", other).status, 5)
 
+    def test_newer(self) -> None:
+        self.run_once()
+        with sqlite3.connect(self.db) as db:
+            db.execute("PRAGMA user_version = 99")
+        self.unsaved()
+        done = self.terra("run", "-n", "3", "hello")
+        self.assertIn("written by a newer terra", done.err)
+        self.assertIn("not being saved: ", done.err)
+        self.assertEqual(len(self.sessions()), 1)
+
+    def test_full_at_the_first_row(self) -> None:
+        """The cause is named, not what fails after it."""
+        self.run_once()
+        size = self.db.stat().st_size // 1024
+        for blocks in range(8, size, 32):
+            for path in self.db.parent.glob("history.db*"):
+                path.unlink()
+            script = f"trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" run -n 30 hello"
+            done = subprocess.run(
+                ["bash", "-c", script, TERRA], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                env=self.env,
+            )  # fmt: skip
+            self.assertEqual(done.returncode, 5, done.stderr)
+            self.assertIn(b"disk full", done.stderr)
+            self.assertNotIn(b"FOREIGN", done.stderr)
+
     def test_damaged(self) -> None:
         for _ in range(3):
             self.run_once()
