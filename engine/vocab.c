@@ -101,6 +101,9 @@ static bool check_hash(const struct vocab_config *c, const struct file_map *map,
     sha256(map->data, map->n, hash);
     if (memcmp(hash, c->sha256, sizeof hash) == 0)
         return true;
+    const char *looks = file_looks_like(map->data, map->n);
+    if (looks)
+        return err_set(e, ERR_MODEL, "not a vocabulary: looks like %s", looks);
     sha256_hex(hash, found);
     sha256_hex(c->sha256, wanted);
     return err_set(e, ERR_MODEL, "sha256 is %.16s..., config.json wants %.16s...", found,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import struct
 import unittest
@@ -67,6 +68,10 @@ class Models(Case):
         folder = self.model()
         pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 99\n"
         (folder / "model.safetensors").write_text(pointer)
+        self.assertIn("git-lfs", self.refused(folder))
+        shutil.copy(SPARSE / "model.safetensors", folder)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / config["vocabulary"]["file"]).write_text(pointer)
         self.assertIn("git-lfs", self.refused(folder))
 
     def test_truncated_anywhere(self) -> None:
