@@ -58,6 +58,19 @@ static void say(const struct bench *b, const char *fmt, ...)
     va_end(ap);
 }
 
+/* A line that is written over and over: only for terminals. */
+static void progress(const struct bench *b, const char *fmt, ...) ERR_PRINTF(2, 3);
+
+static void progress(const struct bench *b, const char *fmt, ...)
+{
+    if (b->o->quiet || !isatty(STDERR_FILENO))
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+}
+
 static bool cancelled(const struct bench *b)
 {
     return b->o->cancel && atomic_load(b->o->cancel);
@@ -428,10 +441,10 @@ static bool bench_decode(struct bench *b, uint32_t threads, size_t tokens, size_
                 !decode(b, &b->subject[i], tokens, e))
                 return false;
         }
-        say(b, "\rdecode, %u threads, depth %zu: round %zu of %zu ", threads, depth, round + 1,
-            rounds);
+        progress(b, "\rdecode, %u threads, depth %zu: round %zu of %zu ", threads, depth,
+                 round + 1, rounds);
     }
-    say(b, "\n");
+    progress(b, "\n");
     for (size_t i = 0; i < b->n; i++) {
         struct bench_row *r = add_row(b, &b->subject[i], BENCH_DECODE, threads, tokens, depth);
         if (!r)
@@ -457,9 +470,9 @@ static bool bench_prefill(struct bench *b, uint32_t threads, size_t tokens, stru
             if (!feed(b, s, tokens, &s->sample[s->samples++], e))
                 return false;
         }
-        say(b, "\rprefill of %zu: round %zu of %zu ", tokens, round + 1, rounds);
+        progress(b, "\rprefill of %zu: round %zu of %zu ", tokens, round + 1, rounds);
     }
-    say(b, "\n");
+    progress(b, "\n");
     for (size_t i = 0; i < b->n; i++) {
         struct bench_row *r = add_row(b, &b->subject[i], BENCH_PREFILL, threads, tokens, 0);
         if (!r)
@@ -515,7 +528,7 @@ static bool layer_rows(struct bench *b, const struct terra_layer_shape *s, struc
         snprintf(r->dtype, sizeof r->dtype, "%s", b->dtype_name);
         snprintf(r->test, sizeof r->test, "batch %u", s->batch);
     }
-    say(b, ".");
+    progress(b, ".");
     return true;
 }
 
@@ -524,7 +537,7 @@ static bool bench_layer(struct bench *b, struct err *e)
 {
     static const uint32_t widths[] = {512, 1024, 2048}, units[] = {16, 64, 256},
                           batches[] = {1, 4, 16, 64};
-    say(b, "one layer ");
+    progress(b, "one layer ");
     for (size_t w = 0; w < 3; w++)
         for (size_t u = 0; u < 3; u++)
             for (size_t k = 0; k < 4; k++) {
@@ -541,7 +554,7 @@ static bool bench_layer(struct bench *b, struct err *e)
                 if (!layer_rows(b, &s, e))
                     return false;
             }
-    say(b, "\n");
+    progress(b, "\n");
     return true;
 }
 
@@ -639,6 +652,10 @@ int bench_run(const struct bench_options *given, struct err *e)
     buf_free(&none);
     if (!known) {
         err_set(e, ERR_USAGE, "no format '%s' (md, csv, json, jsonl, sql)", format);
+        return ERR_USAGE;
+    }
+    if (o.tokens == 0 && o.prompt <= 0 && !o.sweep && !o.layer) {
+        err_set(e, ERR_USAGE, "-n 0 leaves nothing to measure; -p N measures reading");
         return ERR_USAGE;
     }
     o.tokens = o.tokens < 0 ? 32 : o.tokens;
