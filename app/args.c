@@ -21,7 +21,8 @@ static const struct {
                  -1},
     [CMD_CHAT] = {"chat", "", "line mode: prompts and /commands, no screen control", 0, 0},
     [CMD_COMPARE] = {"compare", "[FILE|-]", "run a document two ways, timed alternately", 0, 1},
-    [CMD_LOGS] = {"logs", "list|show|search|export|rm|prune|path|status|backup|on|off [ARG]",
+    [CMD_LOGS] = {"logs",
+                  "list|show|search|export|rm|prune|path|status|backup|set-aside|on|off [ARG]",
                   "stored sessions", 0, -1},
     [CMD_REPLAY] = {"replay", "RUN", "print a stored run at its recorded speed", 1, 1},
     [CMD_TRACE] = {"trace", "RUN", "the units chosen by every token of a stored run", 1, 1},
@@ -73,7 +74,8 @@ static const struct option {
      "sample among the N best; 0: all"},
     {0, "top-p", NUM, F(top_p), ALL, WRITES, "X", 0, 1,
      "sample among the best X of probability"},
-    {0, "seed", INT, F(seed), ALL, WRITES, "N", 0, 9e18, "seed of the sampler; default 0"},
+    {0, "seed", INT, F(seed), ALL, WRITES, "N", 0, 9e18,
+     "seed of the sampler; default: the clock"},
     {0, "no-repeat-ngram", INT, F(no_repeat), ALL, WRITES, "N", 0, 64,
      "never write the same N tokens twice; 0: off"},
     {0, "style", TEXT, F(style), ALL, WRITES, "WORD", 0, 0,
@@ -297,8 +299,11 @@ static bool set_option(struct args *a, const struct option *o, const char *value
         return true;
     case INT: {
         long long v = strtoll(value, &end, 10);
-        if (end == value || *end || errno)
+        if (end == value || *end)
             return err_set(e, ERR_USAGE, "--%s: '%s' is not a whole number", o->name, value);
+        if (errno)
+            return err_set(e, ERR_USAGE, "--%s: '%s' is too %s", o->name, value,
+                           v < 0 ? "small" : "large");
         if ((double)v < o->min || (double)v > o->max)
             return err_set(e, ERR_USAGE, "--%s: %lld is outside %.0f to %.0f", o->name, v,
                            o->min, o->max);

@@ -19,15 +19,16 @@
 
 static void message(struct cli *c, const char *fmt, va_list args)
 {
-    struct buf raw = {0}, line = {0};
+    struct buf line = {0};
     char text[1024];
+    if (c->out.broken) /* the reader has gone: the process is about to die of SIGPIPE */
+        return;
     vsnprintf(text, sizeof text, fmt, args);
     headless_visible(&line, text, strlen(text)); /* names may hold escapes */
     cli_progress_end(c);
     if (!c->out.json)
         headless_newline(&c->out);
     fprintf(stderr, "terra: %s\n", buf_str(&line));
-    buf_free(&raw);
     buf_free(&line);
 }
 
@@ -85,6 +86,28 @@ int cli_fail(const struct args *a, const struct err *e)
     }
     fprintf(stderr, "terra: %s\n", e->msg);
     return e->kind ? (int)e->kind : ERR_CHECK;
+}
+
+int cli_print(const struct args *a, const char *text, size_t n)
+{
+    struct err e = {0};
+    errno = 0;
+    if (fwrite(text, 1, n, stdout) == n && fflush(stdout) == 0)
+        return 0;
+    if (errno == EPIPE)
+        signals_die(SIGPIPE);
+    err_set(&e, ERR_RESOURCE, "standard output: %s", strerror(errno ? errno : EIO));
+    return cli_fail(a, &e);
+}
+
+bool cli_format(struct args *a, const char *formats, struct err *e)
+{
+    if (!a->format)
+        return true;
+    if (!strstr(formats, a->format))
+        return err_set(e, ERR_USAGE, "--format: '%s' is not one of %s", a->format, formats);
+    a->json |= strncmp(a->format, "json", 4) == 0;
+    return true;
 }
 
 /* ---- opening ------------------------------------------------------------------- */
@@ -166,18 +189,29 @@ void cli_store_path(const struct cli *c, struct buf *out)
     buf_add_str(out, *path ? path : c->config.paths.db_file);
 }
 
+/* A damaged file would stop every run from being saved. */
+static void advise(enum store_trouble trouble, struct err *e)
+{
+    struct err was = *e;
+    if (trouble == STORE_CORRUPT)
+        err_set(e, was.kind, "%.190s; 'terra logs set-aside' makes room for a new one",
+                was.msg);
+}
+
 static struct store *open_store(struct cli *c, bool read_only, struct err *e)
 {
     struct buf path = {0};
     struct store_report report = {0};
     cli_store_path(c, &path);
     if (path.len == 0) {
-        err_set(e, ERR_STORE, "no place for the history: HOME is not set; use --db FILE");
+        err_set(e, ERR_STORE, CLI_NO_PLACE);
         buf_free(&path);
         return NULL;
     }
     struct store_opts o = {.path = path.data, .read_only = read_only};
     struct store *s = store_open(&o, &report, e);
+    if (!s)
+        advise(report.trouble, e);
     buf_free(&path);
     if (*report.note)
         cli_note(c, "%s", report.note);
@@ -251,8 +285,11 @@ void cli_record(struct cli *c)
 
 void cli_record_end(struct cli *c)
 {
-    if (c->recorder && !recorder_close(c->recorder, &c->store_error))
+    if (c->recorder && !recorder_close(c->recorder, &c->store_error)) {
+        if (c->store)
+            advise(store_trouble(c->store), &c->store_error);
         cli_note(c, "not saved: %s", c->store_error.msg);
+    }
     c->recorder = NULL;
 }
 
@@ -363,10 +400,11 @@ bool cli_run_id(struct cli *c, const char *text, int64_t *out, struct err *e)
     if (strcmp(text, "last") == 0)
         return store_run_last(c->store, out, e);
     char *end;
+    errno = 0;
     *out = strtoll(text, &end, 10);
     if (end == text || *end || *out <= 0)
         return err_set(e, ERR_USAGE, "'%s' is not the number of a run, nor 'last'", text);
-    return true;
+    return !errno || err_set(e, ERR_CHECK, "no run has the number %s", text);
 }
 
 const char *cli_bytes(uint64_t bytes, char out[24])

@@ -65,6 +65,15 @@ int cli_close(struct cli *c, bool ok, const struct err *e);
 /* Before a struct cli exists: prints and gives the status. */
 int cli_fail(const struct args *a, const struct err *e);
 
+#define CLI_NO_PLACE "no place for the history: HOME is not set; use --db FILE"
+
+/* --format of a command that writes only these, "csv|json|jsonl"; the JSON ones are --json. */
+bool cli_format(struct args *a, const char *formats, struct err *e);
+
+/* Text on standard output before a struct cli exists; gives the status.  Dies of SIGPIPE
+ * if the reader has gone, as every command does. */
+int cli_print(const struct args *a, const char *text, size_t n);
+
 /* Has the reader of standard output gone? */
 bool cli_reader_gone(void);
 /* Finished output, to --output or standard output, as it is. */

@@ -8,11 +8,7 @@
 
 static int print(struct buf *text, bool ok, const struct args *a, const struct err *e)
 {
-    int status = 0;
-    if (!ok)
-        status = cli_fail(a, e);
-    else if (fwrite(text->data, 1, text->len, stdout) != text->len || fflush(stdout) != 0)
-        status = ERR_RESOURCE;
+    int status = ok ? cli_print(a, buf_str(text), text->len) : cli_fail(a, e);
     buf_free(text);
     return status;
 }

@@ -181,7 +181,16 @@ static bool last_reply(struct cli *c, int64_t session, struct err *e)
     bool ok = store_run_list(c->store, session, &pool, &run, &n, e);
     if (ok && n == 0)
         ok = err_set(e, ERR_CHECK, "session %" PRId64 " has no runs", session);
-    if (ok) {
+    if (ok && c->args->json) {
+        struct buf b = {0};
+        headless_object(&b, "reply");
+        json_int(&b, "session", session);
+        json_int(&b, "run", run[n - 1].id);
+        json_str(&b, "text", run[n - 1].output, run[n - 1].n_output);
+        json_close(&b, '}');
+        headless_line(&c->out, &b);
+        buf_free(&b);
+    } else if (ok) {
         headless_text(&c->out, run[n - 1].output, run[n - 1].n_output);
         headless_newline(&c->out);
     }
@@ -335,12 +344,34 @@ static bool logs_off(struct cli *c, struct err *e)
 
 static bool logs_path(struct cli *c, struct err *e)
 {
-    struct buf path = {0};
+    struct buf path = {0}, b = {0};
     cli_store_path(c, &path);
-    buf_add_byte(&path, '\n');
-    headless_text(&c->out, path.data, path.len);
+    bool ok = no_arg(c, e) && (path.len || err_set(e, ERR_STORE, CLI_NO_PLACE));
+    if (ok && c->args->json) {
+        headless_object(&b, "path");
+        json_cstr(&b, "path", buf_str(&path));
+        json_close(&b, '}');
+        headless_line(&c->out, &b);
+    } else if (ok) {
+        buf_add_byte(&path, '\n');
+        headless_text(&c->out, path.data, path.len);
+    }
     buf_free(&path);
-    return no_arg(c, e);
+    buf_free(&b);
+    return ok;
+}
+
+/* Works without opening: the file is damaged. */
+static bool logs_set_aside(struct cli *c, struct err *e)
+{
+    struct buf path = {0};
+    char moved[512];
+    cli_store_path(c, &path);
+    bool ok = no_arg(c, e) && store_set_aside(buf_str(&path), moved, e);
+    if (ok)
+        cli_note(c, "moved to %s", moved);
+    buf_free(&path);
+    return ok;
 }
 
 static const struct {
@@ -360,6 +391,8 @@ static bool logs(struct cli *c, struct err *e)
     const char *name = c->args->n_pos ? c->args->pos[0] : c->args->reply_only ? "show" : "list";
     if (strcmp(name, "path") == 0)
         return logs_path(c, e);
+    if (strcmp(name, "set-aside") == 0)
+        return logs_set_aside(c, e);
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
         if (strcmp(actions[i].name, name) != 0)
             continue;
@@ -374,7 +407,7 @@ static bool logs(struct cli *c, struct err *e)
     }
     return err_set(e, ERR_USAGE,
                    "unknown 'terra logs %s': list, show, search, export, rm, prune, "
-                   "path, status, backup, on or off",
+                   "path, status, backup, set-aside, on or off",
                    name);
 }
 
@@ -382,6 +415,11 @@ int cmd_logs(const struct args *a)
 {
     struct cli c;
     struct err e = {0};
-    bool ok = cli_open(&c, a, &e) && logs(&c, &e);
+    struct args own = *a;
+    const char *name = a->n_pos ? a->pos[0] : "";
+    bool exports = strcmp(name, "show") == 0 || strcmp(name, "export") == 0 || a->reply_only;
+    if (!exports && !cli_format(&own, "json|jsonl", &e))
+        return cli_fail(a, &e);
+    bool ok = cli_open(&c, &own, &e) && logs(&c, &e);
     return cli_close(&c, ok, &e);
 }

@@ -12,6 +12,8 @@
 static bool read_prompt(struct cli *c, struct buf *out, struct err *e)
 {
     const struct args *a = c->args;
+    if (a->n_pos == 1 && !*a->pos[0] && isatty(STDIN_FILENO))
+        return err_set(e, ERR_INPUT, "the prompt is empty");
     for (int i = 0; i < a->n_pos; i++)
         buf_printf(out, "%s%s", i ? " " : "", a->pos[i]);
     bool only_dash = a->n_pos == 1 && strcmp(a->pos[0], "-") == 0;
@@ -40,6 +42,8 @@ static bool read_prompt(struct cli *c, struct buf *out, struct err *e)
     } else if (a->cmd == CMD_TUI && why.kind == ERR_INPUT) {
         err_set(e, ERR_USAGE,
                 "no terminal and no prompt; see 'terra help', or pipe a prompt in");
+    } else if (a->n_pos && !only_dash && why.kind == ERR_INPUT) {
+        err_set(e, ERR_INPUT, "the prompt is empty");
     } else {
         *e = why;
     }

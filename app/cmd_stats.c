@@ -151,6 +151,9 @@ int cmd_stats(const struct args *a)
 {
     struct cli c;
     struct err e = {0};
-    bool ok = cli_open(&c, a, &e) && stats(&c, &e);
+    struct args own = *a;
+    if (!cli_format(&own, "csv|json|jsonl", &e))
+        return cli_fail(a, &e);
+    bool ok = cli_open(&c, &own, &e) && stats(&c, &e);
     return cli_close(&c, ok, &e);
 }

@@ -61,8 +61,7 @@ static void json_row(const struct cli *c, const struct store_trace *t, uint32_t 
 static bool print(struct cli *c, int64_t run, const struct store_trace *t,
                   const struct store_token *token, size_t n_tokens, struct err *e)
 {
-    const char *format = c->args->format ? c->args->format : "csv";
-    bool json = c->args->json || strncmp(format, "json", 4) == 0;
+    bool json = c->args->json;
     struct buf b = {0};
     if (!json)
         buf_add_str(&b, "run,stage,pos,layer,block,unit,margin,alive\n");
@@ -104,6 +103,9 @@ int cmd_trace(const struct args *a)
 {
     struct cli c;
     struct err e = {0};
-    bool ok = cli_open(&c, a, &e) && trace(&c, &e);
+    struct args own = *a;
+    if (!cli_format(&own, "csv|json|jsonl", &e))
+        return cli_fail(a, &e);
+    bool ok = cli_open(&c, &own, &e) && trace(&c, &e);
     return cli_close(&c, ok, &e);
 }

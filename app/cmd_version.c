@@ -6,8 +6,6 @@
 #include "engine/base/json_out.h"
 #include "ui/versions.h"
 
-#include <stdio.h>
-
 int cmd_version(const struct args *a)
 {
     struct terra_machine m;
@@ -18,8 +16,8 @@ int cmd_version(const struct args *a)
     terra_machine_info(&m);
     if (store && !store_stat(store, &stat, &e))
         stat.sqlite = "unknown";
+    struct buf b = {0};
     if (a->json) {
-        struct buf b = {0};
         headless_object(&b, "version");
         json_cstr(&b, "terra", TERRA_VERSION);
         json_cstr(&b, "sqlite", stat.sqlite);
@@ -30,15 +28,16 @@ int cmd_version(const struct args *a)
         json_cstr(&b, "kernels", m.kernels);
         json_int(&b, "cores", m.cores);
         json_close(&b, '}');
-        printf("%s\n", buf_str(&b));
-        buf_free(&b);
+        buf_add_byte(&b, '\n');
     } else {
-        printf("terra %s\n", TERRA_VERSION);
-        printf("SQLite   %s\ncurses   %s\nreadline %s\n", stat.sqlite, versions_curses(),
-               versions_readline());
-        printf("BLAS     %s\nCPU      %s, %u cores\nkernels  %s\n", m.blas, m.cpu, m.cores,
-               m.kernels);
+        buf_printf(&b, "terra %s\n", TERRA_VERSION);
+        buf_printf(&b, "SQLite   %s\ncurses   %s\nreadline %s\n", stat.sqlite,
+                   versions_curses(), versions_readline());
+        buf_printf(&b, "BLAS     %s\nCPU      %s, %u cores\nkernels  %s\n", m.blas, m.cpu,
+                   m.cores, m.kernels);
     }
     store_close(store);
-    return fflush(stdout) == 0 ? 0 : ERR_RESOURCE;
+    int status = cli_print(a, buf_str(&b), b.len);
+    buf_free(&b);
+    return status;
 }

@@ -12,12 +12,15 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A closed standard stream would give its number to the next file opened. */
-static void open_missing_streams(void)
+/* A closed standard stream would give its number to the next file opened.  False if
+ * there is no standard output: what is written would be lost. */
+static bool open_missing_streams(void)
 {
+    bool writable = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
     for (int fd = 0; fd <= 2; fd++)
         if (fcntl(fd, F_GETFD) < 0)
             (void)!open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
+    return writable;
 }
 
 static int usage(void)
@@ -105,7 +108,7 @@ static int dispatch(const struct args *a)
 
 int main(int argc, char **argv)
 {
-    open_missing_streams();
+    bool writable = open_missing_streams();
     setlocale(LC_ALL, "");
     setlocale(LC_NUMERIC, "C"); /* or a German locale breaks JSON and CSV */
     struct args a;
@@ -113,6 +116,8 @@ int main(int argc, char **argv)
     int status;
     if (!args_parse(argc, argv, &a, &e))
         status = cli_fail(&a, &e);
+    else if (!writable)
+        status = (err_set(&e, ERR_RESOURCE, "standard output is closed"), cli_fail(&a, &e));
     else if (a.help) {
         const char *name[] = {args_cmd_name(a.cmd)};
         struct args help = {.pos = name, .n_pos = a.named};

@@ -219,8 +219,8 @@ void document_free(struct document *d)
 
 static bool too_large(const char *name, uint64_t max, struct err *e)
 {
-    return err_set(e, ERR_INPUT, "%s: larger than %llu bytes (%.4g MB; max_document raises it)",
-                   name, (unsigned long long)max, (double)max / (1 << 20));
+    return err_set(e, ERR_INPUT, "%s: larger than %llu bytes; --max-document raises the limit",
+                   name, (unsigned long long)max);
 }
 
 static bool read_bytes(int fd, const char *name, const struct document_opts *o, struct buf *out,

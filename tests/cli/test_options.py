@@ -190,6 +190,22 @@ class Options(Case):
         self.assertEqual(done.status, 1)
         self.assertIn("tokens differ", done.err)
 
+    def test_wording(self) -> None:
+        doc = self.write("doc", TEXT * 9)
+        self.assertIn("--max-document", self.fails(4, "summarize", "--max-document", "100", doc))
+        huge = "99999999999999999999"
+        self.assertIn("too large", self.fails(2, "run", "-n", huge, "hello"))
+        self.assertIn("prompt is empty", self.fails(4, "run", ""))
+        self.works("run", "-n", "2", "hello")
+        self.assertIn("no run", self.fails(1, "replay", huge))
+        self.assertIn("the clock", self.works("run", "--help").out)
+
+    def test_bench_without_work(self) -> None:
+        self.assertIn("-n 0", self.fails(2, "bench", "--preset", "tiny", "-n", "0"))
+        done = self.works("bench", "--preset", "tiny", "-n", "0", "-p", "8", "-r", "1")
+        self.assertIn("pp8", done.out)
+        self.assertNotIn("\r", done.err)
+
     def test_bench_is_there(self) -> None:
         done = self.works("bench", "--preset", "tiny", "-n", "4", "-r", "2", "-o", "jsonl")
         self.assertTrue(done.lines)

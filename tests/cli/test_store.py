@@ -241,6 +241,43 @@ class Store(Case):
         self.unsaved()
         self.assertEqual(self.terra("logs", "list").status, 5)
 
+    def test_set_aside(self) -> None:
+        """A damaged file names the command that makes room."""
+        for _ in range(3):
+            self.run_once()
+        with sqlite3.connect(self.db) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        data = bytearray(self.db.read_bytes())
+        data[100:] = bytes(b ^ 0x5A for b in data[100:])
+        self.db.write_bytes(data)
+        done = self.terra("run", "-n", "3", "hello")
+        self.assertEqual(done.status, 5)
+        self.assertIn("terra logs set-aside", done.err)
+        self.assertIn(".corrupt-", self.works("logs", "set-aside").err)
+        self.assertEqual(len(list(self.db.parent.glob("history.db.corrupt-*"))), 1)
+        self.run_once()
+        self.assertEqual(len(self.sessions()), 1)
+        self.fails(2, "logs", "set-aside", "all")
+
+    def test_path(self) -> None:
+        line = self.works("logs", "path", "--json").of("path")[0]
+        self.assertEqual(line["path"], str(self.db))
+        other = str(self.tmp / "other.db")
+        self.assertIn(f"history: {other}", self.terra("doctor", "--db", other).out)
+        del self.env["HOME"]
+        self.assertIn("HOME", self.fails(5, "logs", "path"))
+
+    def test_formats(self) -> None:
+        reply = self.run_once("hello", 6)
+        self.assertEqual(self.works("logs", "-r", "--json").of("reply")[0]["text"] + "\n", reply)
+        for command in (["logs", "list"], ["logs", "search", "hello"], ["logs", "status"],
+                        ["stats"], ["trace", "last"]):  # fmt: skip
+            as_json = self.works(*command, "--json").out
+            self.assertEqual(self.works(*command, "--format", "jsonl").out, as_json)
+            self.assertEqual(self.works(*command, "--format", "json").out, as_json)
+            self.assertIn("--format", self.fails(2, *command, "--format", "md"))
+        self.fails(2, "logs", "list", "--format", "csv")
+
     def test_place_that_cannot_be_written(self) -> None:
         self.unsaved("--db", "/proc/terra/history.db")
         self.unsaved("--db", str(self.tmp))

@@ -72,7 +72,9 @@ class Streams(Case):
                 stderr=subprocess.PIPE,
                 env=self.env,
             )
-            self.assertIn(done.returncode, (0, 6), closed)
+            self.assertEqual(done.returncode, 6 if closed == ">&-" else 0, closed)
+            if closed == ">&-":
+                self.assertEqual(done.stderr, b"terra: standard output is closed\n")
 
     def test_closed_pipe_is_quiet(self) -> None:
         document = self.write("long.txt", TEXT * 400)
@@ -86,6 +88,22 @@ class Streams(Case):
             self.assertEqual(status, "141")
             if "-v" not in command:
                 self.assertNotIn(b"ipe", done.stderr)
+
+    def test_a_gone_reader_and_a_full_disk_without_a_model(self) -> None:
+        for command in ("help", "--version", "completion bash", "run --help"):
+            script = f'(sleep 0.2; exec "{TERRA}" {command}) | true; echo "${{PIPESTATUS[0]}}"'
+            done = subprocess.run(["bash", "-c", script], capture_output=True, env=self.env)
+            self.assertEqual((done.stdout, done.stderr), (b"141\n", b""), command)
+            with open("/dev/full", "wb") as full:
+                run = [TERRA, *command.split()]
+                done = subprocess.run(run, stdout=full, stderr=subprocess.PIPE, env=self.env)
+            self.assertEqual(done.returncode, 6, command)
+            self.assertIn(b"standard output: No space", done.stderr)
+
+    def test_no_statistics_for_a_gone_reader(self) -> None:
+        script = f'"{TERRA}" run -n 40 hello | true; echo "${{PIPESTATUS[0]}}"'
+        done = subprocess.run(["bash", "-c", script], capture_output=True, env=self.env)
+        self.assertEqual((done.stdout, done.stderr), (b"141\n", b""))
 
     def test_full_disk_on_stdout(self) -> None:
         with open("/dev/full", "wb") as full:
