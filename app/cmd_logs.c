@@ -31,10 +31,11 @@ static bool session_id(struct cli *c, const char *text, int64_t *out, struct err
     if (strcmp(text, "last") == 0)
         return store_session_last(c->store, out, e);
     char *end;
+    errno = 0;
     *out = strtoll(text, &end, 10);
     if (end == text || *end || *out <= 0)
         return err_set(e, ERR_USAGE, "'%s' is not the number of a session, nor 'last'", text);
-    return true;
+    return !errno || err_set(e, ERR_CHECK, "no session has the number %s", text);
 }
 
 /* One line, for lists. */

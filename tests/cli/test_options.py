@@ -198,6 +198,7 @@ class Options(Case):
         self.assertIn("prompt is empty", self.fails(4, "run", ""))
         self.works("run", "-n", "2", "hello")
         self.assertIn("no run", self.fails(1, "replay", huge))
+        self.assertIn("no session", self.fails(1, "logs", "show", huge))
         self.assertIn("the clock", self.works("run", "--help").out)
 
     def test_bench_without_work(self) -> None:
