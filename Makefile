@@ -167,6 +167,9 @@ format: ## reformat the C sources
 lint: $(B)/data/schema.sql.inc ## format, layers, shell, man pages, static analysis
 	$(Q)B=$(B) CC=$(CC) PYTHON=$(PYTHON) sh tests/lint/lint.sh $(SOURCES)
 
+man: $(B)/terra ## renew the key table of man/terra.1
+	$(Q)$(PYTHON) tests/tools/man_keys.py $(B)/terra
+
 cover: ## line coverage of the test suite (gcov)
 	$(Q)$(MAKE) --no-print-directory B=build/cover OPT='-O0 -g --coverage' LDFLAGS=--coverage test
 	$(Q)cd build/cover && gcov -r -s $(CURDIR) $$(find . -name '*.gcda') 2>/dev/null | \
