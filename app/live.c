@@ -832,9 +832,8 @@ static void summary_done(struct app *a, struct job *j, bool ok)
         return;
     }
     const struct summarize_result *r = &j->summary;
-    bool finished = ok;
     a->tok_total = (int64_t)j->plan.tok_total;
-    a->tok_read = finished || r->n_steps >= j->plan.n_chunks ? (int64_t)j->plan.tok_read : -1;
+    a->tok_read = (int64_t)(j->plan.as_is ? j->plan.tok_read : r->tok_read);
     if (a->source_is_document && r->n_steps && a->recorder) {
         struct recorder_summary s = {
             .method = summarize_method_name[j->plan.method],
@@ -842,7 +841,7 @@ static void summary_done(struct app *a, struct job *j, bool ok)
                           ? config_text(a->config, CONFIG_LENGTH)
                           : NULL,
             .body = buf_str(&r->text),
-            .tok_read = finished ? (int64_t)j->plan.tok_read : 0,
+            .tok_read = a->tok_read,
             .tok_total = (int64_t)j->plan.tok_total,
         };
         recorder_summary(a->recorder, &s);
@@ -867,7 +866,7 @@ static void summary_done(struct app *a, struct job *j, bool ok)
     double rate = isnan(t.tok_s) ? 0 : t.tok_s;
     app_say(a, r->length_met ? VM_INFO : VM_WARN,
             "read %" PRIu64 " of %" PRIu64 " tokens, wrote %" PRIu64 " (%s), %.*f tok/s%s%s",
-            j->plan.tok_read, j->plan.tok_total, r->tokens_out,
+            r->tok_read, j->plan.tok_total, r->tokens_out,
             r->stop == GENERATE_END      ? "end"
             : r->stop == GENERATE_LENGTH ? "token limit"
             : r->stop == GENERATE_GOAL   ? "length reached"

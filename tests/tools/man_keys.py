@@ -46,7 +46,8 @@ def table(terra: str) -> list[str]:
             lines.append(f"({command})")
     out: list[str] = []
     for where, lines in groups.items():
-        out += [f'.Ss "{TITLES.get(where, where)}"', '.Bl -tag -width "S-Tab" -compact', *lines, ".El"]
+        out.append(f'.Ss "{TITLES.get(where, where)}"')
+        out += ['.Bl -tag -width "S-Tab" -compact', *lines, ".El"]
     return out
 
 
