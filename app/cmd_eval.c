@@ -374,7 +374,7 @@ static void report(struct eval *v)
         headless_line(&v->c->out, &b);
     }
     headless_object(&b, "eval");
-    json_cstr(&b, "model", v->c->shape->name);
+    json_cstr(&b, "name", v->c->shape->name);
     json_cstr(&b, "path", terra_model_path(v->c->model));
     json_cstr(&b, "mode", config_text(&v->c->config, CONFIG_MODE));
     json_cstr(&b, "rouge_rules", ROUGE_RULES);
