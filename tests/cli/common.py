@@ -23,6 +23,13 @@ PLAIN = FIXTURES / "c4_medium_tiny"  # token ids only
 TEXT = "The cat sat on the mat. A dog came in and the cat ran away. It was a long day.\n"
 
 
+def without_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON, refused if a key stands in it twice."""
+    keys = [key for key, _ in pairs]
+    assert len(keys) == len(set(keys)), f"a key given twice: {keys}"
+    return dict(pairs)
+
+
 class Done:
     """A finished command."""
 
@@ -32,7 +39,8 @@ class Done:
 
     @property
     def lines(self) -> list[dict]:
-        return [json.loads(line) for line in self.raw.decode("utf-8").splitlines()]
+        lines = self.raw.decode("utf-8").splitlines()
+        return [json.loads(line, object_pairs_hook=without_twins) for line in lines]
 
     def of(self, kind: str) -> list[dict]:
         return [x for x in self.lines if x["type"] == kind]
