@@ -270,6 +270,7 @@ class Store(TuiTest):
         t.type("a second text; " + TEXT)
         t.keys("Enter")
         t.wait_screen("> a second text")
+        wait_for(self.home.db.exists, lambda: "the history was not made anew")
         t.written()
         t.keys("C-d")
         t.exit_status()
