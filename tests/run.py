@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -71,6 +72,8 @@ def main() -> int:
     env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", TERRA_BUILD=str(BUILD))
     env["TERRA_BIN"] = str(BUILD / "terra")
     env["TERRA_FIXTURES"] = str(BUILD / "fixtures")
+    # A shell that starts us with `&` leaves SIGINT ignored, and programs respect that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     passed = failed = 0
     for label, command in discover(sys.argv[1:]):
         start = time.monotonic()
