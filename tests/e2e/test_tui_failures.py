@@ -57,7 +57,7 @@ class Terminal(TuiTest):
     def test_suspend_and_continue(self) -> None:
         t = self.start(shell=True)
         t.wait_screen("$")
-        t.type("stty -g >before; pwd")
+        t.type(f"cd {self.home.dir}; stty -g >before; pwd")
         t.keys("Enter")
         t.wait_screen("/")
         t.type(f"{t.line} -n 3000 {self.home.document()}")
