@@ -181,8 +181,10 @@ unsigned do_map(struct app *a, const char *arg)
     char kind[8] = "", path[APP_TEXT] = "";
     struct err e = {0};
     if (sscanf(arg, "%7s %255[^\n]", kind, path) != 2 ||
-        (strcmp(kind, "csv") != 0 && strcmp(kind, "svg") != 0)) {
-        app_say(a, VM_WARN, "map csv FILE: every choice as a row; map svg FILE: this picture");
+        (strcmp(kind, "csv") != 0 && strcmp(kind, "svg") != 0 && strcmp(kind, "ppm") != 0)) {
+        app_say(
+            a, VM_WARN,
+            "map csv FILE: every choice as a row; map svg FILE, map ppm FILE: this picture");
         return EFFECT_DRAW;
     }
     const struct choice_rows *r = app_rows(a);
@@ -195,6 +197,8 @@ unsigned do_map(struct app *a, const char *arg)
         return app_fail(a, &e);
     if (strcmp(kind, "csv") == 0)
         export_map_csv(r, a->shown, f);
+    else if (strcmp(kind, "ppm") == 0)
+        export_map_ppm(r, (size_t)app_token(a), a->metric, f);
     else
         export_map_svg(r, (size_t)app_token(a), a->metric, f);
     if (!finish(f, path, true, &e))

@@ -25,6 +25,27 @@ void export_map_csv(const struct choice_rows *r, size_t n, FILE *out)
         }
 }
 
+#define PIXELS 8 /* of a square in the PPM picture, one of them white */
+
+void export_map_ppm(const struct choice_rows *r, size_t row, enum metric m, FILE *out)
+{
+    char lo[24], hi[24];
+    uint8_t *level = xmalloc(choice_cells(r) + 1);
+    metric_levels(r, row, m, level);
+    metric_ends(r, m, lo, hi);
+    fprintf(out, "P6\n# token %zu: %s, white %s to black %s\n%u %u\n255\n", row, metric_name[m],
+            lo, hi, r->blocks * PIXELS, r->layers * PIXELS);
+    for (uint32_t y = 0; y < r->layers * PIXELS; y++)
+        for (uint32_t x = 0; x < r->blocks * PIXELS; x++) {
+            bool gap = x % PIXELS == PIXELS - 1 || y % PIXELS == PIXELS - 1;
+            uint8_t at = level[(size_t)(y / PIXELS) * r->blocks + x / PIXELS];
+            int grey = gap || at == 255 ? 255 : 255 - at;
+            for (int c = 0; c < 3; c++)
+                fputc(grey, out);
+        }
+    free(level);
+}
+
 #define CELL   12
 #define MARGIN 48
 

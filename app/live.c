@@ -10,6 +10,7 @@
 #include "engine/base/xalloc.h"
 
 #include <inttypes.h>
+#include <langinfo.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -779,6 +780,8 @@ static void model_opened(struct app *a, struct job *j)
         app_say(a, VM_WARN, "the model is %s, only %s of memory is free: it will be slow",
                 cli_bytes(a->model_info.file_bytes, size),
                 cli_bytes(machine.available_bytes, room));
+    else if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+        app_say(a, VM_WARN, "only ASCII can be shown, all else as '?'; try LANG=C.UTF-8");
     else
         app_say(a, VM_INFO, "%s: reads %u tokens, writes up to %u", a->shape->name,
                 generate_max_source(a->shape), generate_max_target(a->shape));

@@ -103,6 +103,9 @@ class Terminal(TuiTest):
                 t.close()
 
     def test_c_locale(self) -> None:
+        t = self.start(env={"LANG": "C", "LC_ALL": "C"})
+        t.wait(lambda s: "try LANG=C.UTF-8" in s["message"])
+        t.close()
         t = self.start("-n", "20", self.home.document(), env={"LANG": "C", "LC_ALL": "C"})
         t.written()
         self.assertTrue(t.screen().isascii())

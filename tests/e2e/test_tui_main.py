@@ -325,7 +325,7 @@ class Looking(TuiTest):
     def test_map_as_data(self) -> None:
         t = self.start("-n", "20", self.home.document())
         t.written()
-        for line in ("/map csv map.csv", "/map svg map.svg"):
+        for line in ("/map csv map.csv", "/map svg map.svg", "/map ppm map.ppm"):
             t.type(line)
             t.keys("Enter")
             t.wait(lambda s, name=line[9:]: s["message"].endswith(name))
@@ -334,6 +334,13 @@ class Looking(TuiTest):
         self.assertRegex(csv[1], r"^0,0,0,\d+,")
         svg = (self.home.dir / "map.svg").read_text()
         self.assertEqual(len(re.findall("<rect ", svg)), 1 + 6 * 64)
+        ppm = (self.home.dir / "map.ppm").read_bytes()
+        head, pixels = ppm.split(b"\n255\n", 1)
+        self.assertRegex(head, rb"^P6\n# token \d+: surprise, .*\n512 48$")
+        self.assertEqual(len(pixels), 512 * 48 * 3)
+        shades = [int(s, 16) for s in re.findall(r'height="11" fill="#(..)', svg)]
+        corners = [pixels[(y * 512 + x) * 3] for y in range(0, 48, 8) for x in range(0, 512, 8)]
+        self.assertEqual(corners, shades)
 
 
 if __name__ == "__main__":
