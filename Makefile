@@ -158,7 +158,7 @@ fuzz-run: $(FUZZ_BIN)
 	    $$f -max_total_time=$(or $(T),30) $(B)/corpus/$$n tests/fuzz/corpus/$${n#fuzz_} || exit 1; done
 
 bench: $(B)/terra ## speed: ratios with medians, on made-up weights
-	$(Q)B=$(B) sh tests/bench/bench.sh
+	$(Q)B=$(B) PYTHON=$(PYTHON) sh tests/bench/bench.sh
 
 SOURCES := $(wildcard app/*.[ch] engine/*.[ch] engine/*/*.[ch] ui/*.[ch] data/*.[ch] tests/unit/*/*.[ch] tests/fuzz/*.[ch])
 format: ## reformat the C sources

@@ -9,6 +9,7 @@
 #include "engine/base/json_out.h"
 
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/select.h>
@@ -122,6 +123,8 @@ static void report_frame(struct app *a)
     json_cstr(&b, "metric", metric_name[a->metric]);
     json_int(&b, "layer", a->layer);
     json_int(&b, "block", a->block);
+    json_int(&b, "draw_us", (int64_t)(a->observer_ns / 1000));
+    json_int(&b, "decode_us", (int64_t)(a->observed_ns / 1000));
     json_cstr(&b, "message", a->message);
     json_close(&b, '}');
     buf_add_byte(&b, '\n');
@@ -144,6 +147,15 @@ static uint64_t cpu_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* What a frame costs, in bytes and in drawing, grows with the screen: more cells, fewer frames.
+ * Keys do not wait for this. */
+static uint64_t frame_ns(const struct app *a)
+{
+    double screens = (double)a->surface.w * a->surface.h / (80 * 24);
+    double longer = screens < 1 ? 1 : screens > 4 ? 2 : sqrt(screens);
+    return (uint64_t)((double)a->frame_ns * longer);
+}
+
 static void draw(struct app *a)
 {
     uint64_t start = cpu_ns();
@@ -162,7 +174,7 @@ static void draw(struct app *a)
     if (a->busy == BUSY_DECODE)
         a->observer_ns += cpu_ns() - start;
     a->drawn = clock_ns();
-    a->draw_due = a->drawn + a->frame_ns;
+    a->draw_due = a->drawn + frame_ns(a);
 }
 
 /* The map follows on its own clock: a frame of it costs more bytes than all the text. */

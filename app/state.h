@@ -243,7 +243,7 @@ struct app {
 
     /* clocks */
     double map_fps;
-    uint64_t frame_ns; /* between frames of text */
+    uint64_t frame_ns; /* between frames of text at 80x24 */
     uint64_t map_due, draw_due, tick_due, stop_due, drawn;
     uint64_t observer_ns, observed_ns; /* drawing; decoding meanwhile */
     bool dirty, quit;

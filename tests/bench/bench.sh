@@ -1,5 +1,5 @@
 #!/bin/sh
-# bench.sh - what `make bench` runs: the medium model, its prefill, and one layer.
+# bench.sh - what `make bench` runs: the medium model, its prefill, one layer, and the TUI.
 # Close other programs first; every table names the machine and its measured limits.
 #
 #   tests/bench/bench.sh          about two minutes
@@ -17,6 +17,9 @@ echo "## Reading a text of 1024 tokens"
 echo
 echo "## One feed-forward layer, dense against 1 of N"
 "$terra" bench --layer -r 9
+echo
+echo "## The terminal application"
+TERRA_BUILD=$(dirname "$terra") "${PYTHON:-python3}" tests/bench/tui.py
 if [ "${1:-}" = big ]; then
     echo
     echo "## Decoding at 17 billion parameters"

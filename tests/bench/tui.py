@@ -86,20 +86,23 @@ def key_to_screen(home: Home, keys: int) -> list[float]:
     return sorted(times)
 
 
-def bytes_per_second(home: Home, columns: int, rows: int, ssh: bool) -> float:
+def sent_and_drawn(home: Home, columns: int, rows: int, ssh: bool) -> tuple[float, float]:
+    """Bytes a second to the terminal, and the loop's processor time as a share of decoding."""
     r = Running(home, columns, rows, ssh)
     r.until("state", "GEN")
     start, sent = time.monotonic(), r.bytes
     while time.monotonic() - start < 2 and r.last.get("state") == "GEN":
         r.pump(0.05)
     rate = (r.bytes - sent) / (time.monotonic() - start)
+    draw, decode = (float(str(r.last[k])) for k in ("draw_us", "decode_us"))
     r.stop()
-    return rate
+    return rate, draw / max(1.0, decode)
 
 
 def show(home: Home, columns: int, rows: int, ssh: bool) -> None:
-    rate = bytes_per_second(home, columns, rows, ssh) / 1e3
-    print(f"bytes sent      {rate:.1f} kB/s at {columns}x{rows}{', over ssh' * ssh}")
+    rate, drawn = sent_and_drawn(home, columns, rows, ssh)
+    where = f"{columns}x{rows}" + ", ssh" * ssh
+    print(f"{where:<15} {rate / 1e3:.1f} kB/s sent, drawing {drawn:.2%} of decoding time")
 
 
 def main() -> None:
