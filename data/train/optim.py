@@ -11,16 +11,16 @@ from torch import Tensor
 
 
 def orthogonal(g: Tensor, steps: int = 5) -> Tensor:
-    """The nearest (semi-)orthogonal matrix to g, by Newton-Schulz steps in bf16."""
+    """The nearest (semi-)orthogonal matrices to g (n, rows, columns), by Newton-Schulz in bf16."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x = g.bfloat16()
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
-    x = x / (x.norm() + 1e-7)
+    tall = x.shape[1] > x.shape[2]
+    x = x.mT if tall else x
+    x = x / (torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
-        s = x @ x.T
-        x = a * x + (b * s + c * (s @ s)) @ x
-    return (x.T if tall else x).to(g.dtype)
+        s = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(s, s, s, beta=b, alpha=c), x, beta=a)
+    return (x.mT if tall else x).to(g.dtype)
 
 
 def as_matrix(name: str, p: Tensor) -> tuple[int, int] | None:
@@ -49,6 +49,10 @@ class Optimizer:
         self.lr_matrix, self.lr_adam, self.decay = lr_matrix, lr_adam, decay
         self.betas, self.momentum = betas, momentum
         self.shape = {n: as_matrix(n, p) for n, p in self.named}
+        self.groups: dict[tuple[int, int], list[tuple[str, Tensor]]] = {}
+        for n, p in self.named:
+            if self.shape[n] is not None:
+                self.groups.setdefault(self.shape[n], []).append((n, p))
         self.state: dict[str, Tensor] = {}
         for n, p in self.named:
             self.state[n] = torch.zeros_like(p)
@@ -73,14 +77,21 @@ class Optimizer:
         torch._foreach_add_(den, 1e-8)
         step = -self.lr_adam * scale / (1 - b1**self.t)
         torch._foreach_addcdiv_([p for _, p in adam], m, den, step)
-        for n, p in self.named:
-            rc = self.shape[n]
-            if rc is None or p.grad is None:
+        for (rows, columns), group in self.groups.items():  # equal shapes in one product
+            some = [(n, p) for n, p in group if p.grad is not None]
+            if not some:
                 continue
-            m1 = self.state[n].lerp_(p.grad, 1 - self.momentum)
-            o = orthogonal(p.grad.lerp(m1, self.momentum).reshape(rc))
-            lr = self.lr_matrix * scale * max(1.0, rc[0] / rc[1]) ** 0.5
-            p.mul_(1 - self.decay * scale).add_(o.reshape(p.shape), alpha=-lr)
+            g, params = [p.grad for _, p in some], [p for _, p in some]
+            m = [self.state[n] for n, _ in some]
+            torch._foreach_mul_(m, self.momentum)
+            torch._foreach_add_(m, g, alpha=1 - self.momentum)
+            ahead = torch._foreach_mul(m, self.momentum)
+            torch._foreach_add_(ahead, g, alpha=1 - self.momentum)
+            o = orthogonal(torch.stack([x.reshape(rows, columns) for x in ahead]))
+            lr = self.lr_matrix * scale * max(1.0, rows / columns) ** 0.5
+            if self.decay:
+                torch._foreach_mul_(params, 1 - self.decay * scale)
+            torch._foreach_add_(params, [x.view_as(p) for x, p in zip(o, params)], alpha=-lr)
         for _, p in self.named:
             p.grad = None
 

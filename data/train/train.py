@@ -46,14 +46,17 @@ class Recipe:
     decay_from: float = 0.45  # progress at which the rates start to fall to zero
 
 
-def stages(c: Config) -> list[tuple[float, Stage]]:
-    """Copying first, on short pieces; then pairs, with documents that grow to the longest."""
+def stages(c: Config, begun: bool = False) -> list[tuple[float, Stage]]:
+    """Copying first, on short pieces; then pairs, with documents that grow to the longest.
+
+    A model that was trained before (`begun`) can copy: it starts at the second stage.
+    """
     longest, target = c.max_source, c.max_target
     l1, l2, l3 = longest * 2 // 5, longest * 3 // 5, longest * 4 // 5
     t1 = target * 4 // 5
     return [
-        (0.05, Stage(l1, t1, pairs=0.6, fill=0.1, copy=0.1, follow=0.2, go_on=0)),
-        (0.40, Stage(l2, t1, pairs=0.86, fill=0.04, copy=0.04, follow=0.06, go_on=0)),
+        (0.0 if begun else 0.05, Stage(l1, t1, 0.6, fill=0.1, copy=0.1, follow=0.2, go_on=0)),
+        (0.25 if begun else 0.40, Stage(l2, t1, pairs=0.86, fill=0.04, copy=0.04, follow=0.06, go_on=0)),
         (0.75, Stage(l3, target, pairs=0.92, fill=0.02, copy=0.01, follow=0.02, go_on=0.03)),
         (0.90, Stage(longest, target, pairs=0.94, fill=0.02, copy=0, follow=0.01, go_on=0.03)),
         (9.99, Stage(longest, target, 0.95, fill=0.02, copy=0, follow=0, go_on=0.03, late=True)),
@@ -122,6 +125,7 @@ class Trainer:
             from export import load_folder
 
             self.net.load_state_dict(load_folder(a.init))
+            self.recipe.stages = stages(c, begun=True)
         r = self.recipe
         self.opt = Optimizer(self.net.named_parameters(), r.lr_matrix, r.lr_adam)
         self.step, self.clock, self.tokens, self.examples = 0, 0.0, 0, 0
