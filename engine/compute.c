@@ -143,10 +143,54 @@ static void gemm_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 }
 #endif
 
+struct split_rows split_into_tile(struct compute *c, uint32_t thread, const float *x, size_t n,
+                                  size_t depth)
+{
+    float *scale = compute_tile(c, thread);
+    uint8_t *rows = (uint8_t *)(scale + n);
+    for (size_t t = 0; t < n; t++)
+        c->k->split(x + t * depth, NULL, depth, rows + t * 2 * depth, &scale[t]);
+    return (struct split_rows){scale, rows};
+}
+
+/* Panels [p0, p1) of rows [t0, t1). */
+static void quad_rows(const struct linear_job *j, uint32_t thread, size_t t0, size_t t1,
+                      size_t p0, size_t p1)
+{
+    const struct pack *w = j->w->pack;
+    size_t depth = w->depth, outs = j->w->rows, room = split_room(depth);
+    for (size_t t = t0; t < t1; t += room) {
+        size_t n = min_size(room, t1 - t);
+        struct split_rows s = split_into_tile(j->c, thread, j->x + t * depth, n, depth);
+        float *y = j->y + t * outs + p0 * PANEL;
+        for (size_t i = 0; i < n; i++)
+            memset(y + i * outs, 0, (p1 - p0) * PANEL * sizeof *y);
+        j->c->k->panels16(w, 0, p0, p1, s.rows, 2 * depth, s.scale, n, y, outs,
+                          compute_fetch(j->c, thread));
+    }
+}
+
+static void quads_by_panel(void *arg, uint32_t thread, size_t p0, size_t p1)
+{
+    struct linear_job *j = arg;
+    quad_rows(j, thread, 0, j->n, p0, p1);
+}
+
+static void quads_by_row(void *arg, uint32_t thread, size_t t0, size_t t1)
+{
+    struct linear_job *j = arg;
+    quad_rows(j, thread, t0, t1, 0, j->w->pack->panels);
+}
+
 void linear_rows(struct compute *c, const struct mat *w, const float *x, size_t n, float *y)
 {
     struct linear_job j = {c, w, x, n, y};
-    pool_run(c->pool, w->rows, ROW_GRAIN, gemv_part, &j);
+    if (!mat_has_quads(c->k, w))
+        pool_run(c->pool, w->rows, ROW_GRAIN, gemv_part, &j);
+    else if (n < 2 * MODULE_GRAIN)
+        pool_run(c->pool, w->pack->panels, 1, quads_by_panel, &j);
+    else
+        pool_run(c->pool, n, MODULE_GRAIN, quads_by_row, &j);
 }
 
 void compute_linear(struct compute *c, const struct mat *w, const float *bias, const float *x,
@@ -220,7 +264,7 @@ static void panels_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 }
 
 /* Rows [i0, i1) in 16 bits. */
-static void split_rows(const struct factored_job *j, size_t i0, size_t i1, uint8_t *out,
+static void split_gated(const struct factored_job *j, size_t i0, size_t i1, uint8_t *out,
                        float *scale)
 {
     size_t d = j->proj->cols;
@@ -239,7 +283,7 @@ static void quads_part(void *arg, uint32_t thread, size_t i0, size_t i1)
     set_biases(j, i0, i1);
     for (size_t t0 = i0; t0 < i1; t0 += SPLIT_ROWS) {
         size_t t1 = min_size(t0 + SPLIT_ROWS, i1);
-        split_rows(j, t0, t1, split, scale);
+        split_gated(j, t0, t1, split, scale);
         j->c->k->panels16(w, 0, 0, w->panels, split + t0 * 2 * d, 2 * d, scale, t1 - t0,
                           j->y + t0 * m, m, compute_fetch(j->c, thread));
     }
@@ -267,7 +311,7 @@ static void factored_quads(struct factored_job *j)
     }
     float scale[2 * MODULE_GRAIN];
     j->scale = scale;
-    split_rows(j, 0, j->n * j->modules, (uint8_t *)j->gated, scale);
+    split_gated(j, 0, j->n * j->modules, (uint8_t *)j->gated, scale);
     pool_run(j->c->pool, w->panels, 2, wide_part, j);
 }
 

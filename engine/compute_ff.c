@@ -21,23 +21,34 @@ struct choose_job {
     float *margin;
 };
 
-/* z of blocks [k0, k1) for all rows, bias included. */
-static void scores(const struct choose_job *j, uint32_t thread, size_t k0, size_t k1)
+/* z of blocks [k0, k1) for rows [t0, t0 + n), bias included; `s` holds the rows in 16 bits if
+ * the packed kernels take them so. */
+static void scores(const struct choose_job *j, uint32_t thread, size_t t0, size_t n,
+                   const struct split_rows *s, size_t k0, size_t k1)
 {
     const struct ff_weights *w = j->w;
+    const struct kernels *k = j->c->k;
+    const struct pack *pack = w->ctl2.pack;
     size_t all = (size_t)w->blocks * w->units, r = w->ctl1.rows;
     size_t z0 = k0 * w->units, z1 = k1 * w->units;
-    if (mat_has_panels(j->c->k, &w->ctl2)) {
-        for (size_t t = 0; t < j->n; t++)
-            memcpy(j->z + t * all + z0, w->ctlb + z0, (z1 - z0) * sizeof *j->z);
-        j->c->k->panels(w->ctl2.pack, 0, z0 / PANEL, z1 / PANEL, j->low, r, j->n, j->z + z0,
-                        all, compute_fetch(j->c, thread));
+    const float *low = j->low + t0 * r;
+    float *z = j->z + t0 * all;
+    bool quads = mat_has_quads(k, &w->ctl2);
+    if (!quads && !mat_has_panels(k, &w->ctl2)) {
+        k->rows(&w->ctl2, z0, z1, low, r, n, z + z0, all);
+        for (size_t t = 0; t < n; t++)
+            for (size_t i = z0; i < z1; i++)
+                z[t * all + i] += w->ctlb[i];
         return;
     }
-    j->c->k->rows(&w->ctl2, z0, z1, j->low, r, j->n, j->z + z0, all);
-    for (size_t t = 0; t < j->n; t++)
-        for (size_t i = z0; i < z1; i++)
-            j->z[t * all + i] += w->ctlb[i];
+    for (size_t t = 0; t < n; t++)
+        memcpy(z + t * all + z0, w->ctlb + z0, (z1 - z0) * sizeof *z);
+    struct fetch *f = compute_fetch(j->c, thread);
+    if (quads)
+        k->panels16(pack, 0, z0 / PANEL, z1 / PANEL, s->rows, 2 * r, s->scale, n, z + z0, all,
+                    f);
+    else
+        k->panels(pack, 0, z0 / PANEL, z1 / PANEL, low, r, n, z + z0, all, f);
 }
 
 static void fetch_bytes(const void *p, size_t n)
@@ -52,6 +63,26 @@ static void fetch_row(const struct mat *w, size_t r)
     fetch_bytes((const char *)w->data + r * bytes, bytes);
 }
 
+/* The best units of blocks [k0, k1) for rows [t0, t0 + n). */
+static void pick(const struct choose_job *j, size_t t0, size_t n, size_t k0, size_t k1)
+{
+    const struct ff_weights *w = j->w;
+    size_t all = (size_t)w->blocks * w->units;
+    for (size_t t = t0; t < t0 + n; t++) {
+        for (size_t b = k0; b < k1; b++) {
+            float top, second;
+            uint32_t unit =
+                j->c->k->best(j->z + t * all + b * w->units, w->units, &top, &second);
+            j->unit[t * w->blocks + b] = (uint16_t)unit;
+            j->margin[t * w->blocks + b] = top - second;
+            if (j->n == 1) {
+                fetch_row(&w->w1, b * w->units + unit);
+                fetch_row(&w->w2, b * w->units + unit);
+            }
+        }
+    }
+}
+
 /* A few blocks at a time: while their logits are computed the next blocks' weights arrive,
  * and the chosen rows of w1 and w2 are on their way as soon as they are known. */
 static void choose_part(void *arg, uint32_t thread, size_t k0, size_t k1)
@@ -59,28 +90,22 @@ static void choose_part(void *arg, uint32_t thread, size_t k0, size_t k1)
     struct choose_job *j = arg;
     const struct ff_weights *w = j->w;
     const struct mat *ctl = &w->ctl2;
-    size_t all = (size_t)w->blocks * w->units;
-    size_t block_bytes = (size_t)w->units * ctl->cols * dtype_size(ctl->dtype);
+    size_t r = ctl->cols, block_bytes = (size_t)w->units * r * dtype_size(ctl->dtype);
     size_t step = j->n > 1 ? k1 - k0 : (CHOOSE_UNITS + w->units - 1) / w->units;
     const char *data = ctl->pack ? ctl->pack->data : ctl->data;
-    for (size_t k = k0; k < k1; k += step) {
-        size_t end = min_size(k + step, k1);
-        if (j->n == 1 && end < k1)
-            fetch_bytes(data + end * block_bytes,
-                        (min_size(end + step, k1) - end) * block_bytes);
-        scores(j, thread, k, end);
-        for (size_t t = 0; t < j->n; t++) {
-            for (size_t b = k; b < end; b++) {
-                float top, second;
-                uint32_t unit =
-                    j->c->k->best(j->z + t * all + b * w->units, w->units, &top, &second);
-                j->unit[t * w->blocks + b] = (uint16_t)unit;
-                j->margin[t * w->blocks + b] = top - second;
-                if (j->n == 1) {
-                    fetch_row(&w->w1, b * w->units + unit);
-                    fetch_row(&w->w2, b * w->units + unit);
-                }
-            }
+    bool quads = mat_has_quads(j->c->k, ctl);
+    for (size_t t = 0, n; t < j->n; t += n) {
+        struct split_rows s = {0};
+        n = quads ? min_size(j->n - t, split_room(r)) : j->n;
+        if (quads)
+            s = split_into_tile(j->c, thread, j->low + t * r, n, r);
+        for (size_t k = k0; k < k1; k += step) {
+            size_t end = min_size(k + step, k1);
+            if (j->n == 1 && end < k1)
+                fetch_bytes(data + end * block_bytes,
+                            (min_size(end + step, k1) - end) * block_bytes);
+            scores(j, thread, t, n, &s, k, end);
+            pick(j, t, n, k, end);
         }
     }
 }

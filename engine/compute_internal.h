@@ -53,10 +53,25 @@ static inline size_t min_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* Up to how many rows of `depth` values a thread can hold in 16 bits, and holding them:
+ * the rows' bytes lie behind their scales in the thread's tile. */
+static inline size_t split_room(size_t depth)
+{
+    size_t rows = TILE_FLOATS * sizeof(float) / (2 * depth + sizeof(float));
+    return rows < 1 ? 1 : rows;
+}
+
+struct split_rows {
+    const float *scale;
+    const uint8_t *rows; /* 2 * depth bytes each */
+};
+struct split_rows split_into_tile(struct compute *c, uint32_t thread, const float *x, size_t n,
+                                  size_t depth);
+
 /* y[t] += bias for n rows; NULL adds nothing. */
 void add_bias(const float *bias, size_t n, size_t width, float *y);
 
-/* compute_linear without bias, through the row kernels whatever n is. */
+/* compute_linear without bias, through the row or packed kernels whatever n is. */
 void linear_rows(struct compute *c, const struct mat *w, const float *x, size_t n, float *y);
 
 #endif

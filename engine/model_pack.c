@@ -59,8 +59,11 @@ static void pack_stack(struct packer *p, struct stack *s)
             for (size_t k = 0; k < sizeof all / sizeof *all; k++)
                 pack_projection(p, all[k]);
         }
-        if (it->kind == ITEM_BLOCK && it->ff.s.ctl2.data && it->ff.s.units % PANEL == 0)
-            pack_mat(p, &it->ff.s.ctl2, 1, false); /* from float activations */
+        if (it->kind == ITEM_BLOCK && it->ff.s.ctl2.data && it->ff.s.units % PANEL == 0) {
+            pack_mat(p, &it->ff.s.ctl2, 1, true);
+            if (p->quads && pack_size(&it->ff.s.ctl1, 1, true))
+                pack_mat(p, &it->ff.s.ctl1, 1, true);
+        }
     }
 }
 

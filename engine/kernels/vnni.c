@@ -24,7 +24,7 @@
 #define UNROLL _Pragma("GCC unroll 64")
 #endif
 
-enum { TILE = 4, PAIR = 2, LINE = 64, AHEAD = 12288 };
+enum { TILE = 4, PAIR = 2, ALONE = 4, LINE = 64, AHEAD = 12288 };
 
 /* x * gate, 16 at a time; the last vector may be partial. */
 static inline __m512 gated(const float *x, const float *gate, size_t k, size_t n)
@@ -59,7 +59,7 @@ tile(const int8_t *w, size_t bytes, size_t depth, const float *scale, const int3
      const uint8_t *x, size_t ld_x, const float *x_scale, int n, int panels, float *y,
      size_t ld_y, struct fetch *f)
 {
-    __m512i high[TILE * PAIR], low[TILE * PAIR];
+    __m512i high[TILE * PAIR], low[TILE * PAIR]; /* ALONE panels of one row fit as well */
     const char *ahead = f->p;
     const size_t steps = depth / 4, last = f->lines < 2 * steps ? f->lines : 2 * steps;
     UNROLL for (int i = 0; i < n * panels; i++)
@@ -70,7 +70,7 @@ tile(const int8_t *w, size_t bytes, size_t depth, const float *scale, const int3
         size_t line = 2 * k < last ? 2 * k : last;
         __builtin_prefetch(ahead + line * LINE, 0, 2);
         __builtin_prefetch(ahead + (line < last ? line + 1 : line) * LINE, 0, 2);
-        __m512i v[PAIR];
+        __m512i v[ALONE];
         UNROLL for (int j = 0; j < panels; j++)
         {
             v[j] = _mm512_loadu_si512(w + j * bytes + k * 4 * PANEL);
@@ -144,8 +144,10 @@ void vnni_panels(const struct pack *p, size_t group, size_t p0, size_t p1, const
     struct fetch own = {(const char *)w + AHEAD, (p1 - p0) * bytes / LINE};
     f = f && f->lines ? f : &own;
     for (size_t m; p0 < p1; p0 += m, w += m * bytes, scale += m * PANEL, sum += m * PANEL) {
-        m = p1 - p0 < PAIR ? 1 : PAIR;
-        if (m == PAIR)
+        m = p1 - p0 < PAIR ? 1 : n == 1 && p1 - p0 >= ALONE ? ALONE : PAIR;
+        if (m == ALONE) /* keeps the multipliers busy */
+            tile(w, bytes, p->depth, scale, sum, x, ld_x, x_scale, 1, ALONE, y, ld_y, f);
+        else if (m == PAIR)
             all_rows(w, bytes, p->depth, scale, sum, x, ld_x, x_scale, n, PAIR, y, ld_y, f);
         else
             all_rows(w, bytes, p->depth, scale, sum, x, ld_x, x_scale, n, 1, y, ld_y, f);
