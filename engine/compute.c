@@ -265,7 +265,7 @@ static void panels_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 
 /* Rows [i0, i1) in 16 bits. */
 static void split_gated(const struct factored_job *j, size_t i0, size_t i1, uint8_t *out,
-                       float *scale)
+                        float *scale)
 {
     size_t d = j->proj->cols;
     for (size_t i = i0; i < i1; i++)

@@ -18,7 +18,7 @@ enum {
     MODULE_GRAIN = 8, /* modules of a factored product that stay together */
     SPLIT_ROWS = 64,  /* rows turned into 16 bits at a time */
     CONV_MODULES = 16,
-    CONV_OUT = 2 * PANEL,
+    CONV_OUT = SLAB * PANEL,
     CHOOSE_UNITS = 128, /* controller outputs computed between two looks at the maximum */
     ROW_GRAIN = 8,
     TILE_FLOATS = GEMM_OUT * GEMM_DEPTH /* scratch of one thread */

@@ -16,17 +16,24 @@
 
 /* The same weights once more, for products with many rows of activations at once: the
  * outputs of a row group (all rows; or one tap of a convolution) lie PANEL by PANEL, and
- * inside a panel input by input, PANEL neighbours together. */
-enum { PANEL = 16 };
+ * inside a panel input by input, PANEL neighbours together.  Of several groups, `slab` panels
+ * of each lie together: what one thread reads of a convolution is in one piece. */
+enum { PANEL = 16, SLAB = 2 };
 
 struct pack {
     enum terra_dtype dtype;
-    uint32_t groups, panels, depth; /* depth: inputs */
-    const void *data;               /* [groups][panels][depth][PANEL] */
-    const float *scale;             /* [groups][panels][PANEL] for TERRA_I8, else NULL */
-    const int32_t *sum; /* NULL, or data is [groups][panels][depth / 4][PANEL][4], and the
-                         * weights of every output add up to this */
+    uint32_t groups, panels, slab, depth; /* depth: inputs; slab divides panels */
+    const void *data;                     /* [panels / slab][groups][slab][depth][PANEL] */
+    const float *scale; /* [panels / slab][groups][slab][PANEL] for TERRA_I8, else NULL */
+    const int32_t *sum; /* NULL, or data is [..][slab][depth / 4][PANEL][4], and the weights
+                         * of every output add up to this */
 };
+
+/* Where panel `panel` of a group is, counted in panels. */
+static inline size_t pack_at(const struct pack *p, size_t group, size_t panel)
+{
+    return (panel / p->slab * p->groups + group) * p->slab + panel % p->slab;
+}
 
 /* A weight matrix: one row per output, `cols` inputs, rows contiguous. */
 struct mat {
@@ -71,8 +78,8 @@ struct kernels {
                       size_t c1, float *y, size_t ld_y);
 
     /* y[t * ld_y + o] += x[t] . w[o] of row group `group` for t < n and the outputs o of panels
-     * [p0, p1), counted from the first of them.  Works off `f` meanwhile (NULL: nothing to
-     * fetch). NULL in the scalar set. */
+     * [p0, p1), all of one slab, counted from the first of them.  Works off `f` meanwhile
+     * (NULL: nothing to fetch). NULL in the scalar set. */
     void (*panels)(const struct pack *w, size_t group, size_t p0, size_t p1, const float *x,
                    size_t ld_x, size_t n, float *y, size_t ld_y, struct fetch *f);
 

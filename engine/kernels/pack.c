@@ -13,39 +13,39 @@ size_t pack_size(const struct mat *w, uint32_t groups, bool quads)
     return scales * (quads ? 2 : 1) + w->rows * w->cols * dtype_size(w->dtype);
 }
 
-static void sum_rows(const struct mat *w, int32_t *sum)
+static int32_t sum_of(const int8_t *w, size_t n)
 {
-    const int8_t *p = w->data;
-    for (size_t r = 0; r < w->rows; r++) {
-        sum[r] = 0;
-        for (size_t k = 0; k < w->cols; k++)
-            sum[r] += *p++;
-    }
+    int32_t sum = 0;
+    for (size_t k = 0; k < n; k++)
+        sum += w[k];
+    return sum;
 }
 
 void pack_fill(struct pack *p, const struct mat *w, uint32_t groups, bool quads, void *memory)
 {
     size_t item = dtype_size(w->dtype), panel = w->cols * PANEL * item;
     size_t run = quads ? 4 : 1; /* inputs that stay together */
-    char *at = memory;
+    uint32_t rows = w->rows / groups, panels = rows / PANEL;
+    float *scale = w->dtype == TERRA_I8 ? memory : NULL;
+    int32_t *sum = quads ? (int32_t *)memory + w->rows : NULL;
+    char *data =
+        (char *)memory + w->rows * ((scale ? sizeof *scale : 0) + (sum ? sizeof *sum : 0));
     *p = (struct pack){.dtype = w->dtype,
                        .groups = groups,
-                       .panels = w->rows / groups / PANEL,
-                       .depth = w->cols};
-    if (w->dtype == TERRA_I8) {
-        memcpy(at, w->scale, w->rows * sizeof *w->scale);
-        p->scale = (const float *)(const void *)at;
-        at += w->rows * sizeof *w->scale;
-    }
-    if (quads) {
-        sum_rows(w, (int32_t *)(void *)at);
-        p->sum = (const int32_t *)(const void *)at;
-        at += w->rows * sizeof *p->sum;
-    }
-    p->data = at;
+                       .panels = panels,
+                       .slab = groups > 1 && panels % SLAB == 0 ? SLAB : panels,
+                       .depth = w->cols,
+                       .data = data,
+                       .scale = scale,
+                       .sum = sum};
     for (size_t r = 0; r < w->rows; r++) {
         const char *from = (const char *)w->data + r * w->cols * item;
-        char *to = at + r / PANEL * panel + r % PANEL * run * item;
+        size_t at = pack_at(p, r / rows, r % rows / PANEL), lane = r % PANEL;
+        char *to = data + at * panel + lane * run * item;
+        if (scale)
+            scale[at * PANEL + lane] = w->scale[r];
+        if (sum)
+            sum[at * PANEL + lane] = sum_of((const int8_t *)(const void *)from, w->cols);
         for (size_t k = 0; k < w->cols; k += run)
             memcpy(to + k * PANEL * item, from + k * item, run * item);
     }

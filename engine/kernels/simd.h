@@ -419,8 +419,9 @@ INLINE void panels_typed(enum terra_dtype t, const struct pack *w, size_t group,
                          size_t ld_y, struct fetch *f)
 {
     const size_t bytes = (size_t)w->depth * PANEL * dtype_size(t);
-    const char *p = (const char *)w->data + (group * w->panels + p0) * bytes;
-    const float *scale = t == TERRA_I8 ? w->scale + (group * w->panels + p0) * PANEL : NULL;
+    const size_t at = pack_at(w, group, p0);
+    const char *p = (const char *)w->data + at * bytes;
+    const float *scale = t == TERRA_I8 ? w->scale + at * PANEL : NULL;
     for (size_t m; p0 < p1; p0 += m, p += m * bytes, y += m * PANEL) {
         if (n == 1 && p0 + PANELS_ALONE <= p1) {
             m = PANELS_ALONE; /* one row: more panels keep the adders busy */

@@ -136,7 +136,7 @@ void vnni_panels(const struct pack *p, size_t group, size_t p0, size_t p1, const
                  size_t ld_x, const float *x_scale, size_t n, float *y, size_t ld_y,
                  struct fetch *f)
 {
-    const size_t bytes = (size_t)p->depth * PANEL, at = group * p->panels + p0;
+    const size_t bytes = (size_t)p->depth * PANEL, at = pack_at(p, group, p0);
     const int8_t *w = (const int8_t *)p->data + at * bytes;
     const float *scale = p->scale + at * PANEL;
     const int32_t *sum = p->sum + at * PANEL;

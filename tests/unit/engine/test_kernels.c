@@ -16,7 +16,7 @@
 #include <string.h>
 
 static const char *const names[] = {"scalar", "avx2", "avx512", "avx512vnni", "neon"};
-enum { SETS = 5, MAX_ROWS = 96, MAX_COLS = 300, GUARD = 64 };
+enum { SETS = 5, MAX_ROWS = 128, MAX_COLS = 300, GUARD = 64 };
 
 static uint32_t seed = 1;
 
@@ -161,7 +161,7 @@ static void check_expand(const struct kernels *k, const struct kernels *ref, enu
 static void check_panels(const struct kernels *k, const struct kernels *ref, enum terra_dtype t,
                          uint32_t cols)
 {
-    enum { N = 21, GROUPS = 2, OUTS = 3 * PANEL };
+    enum { N = 21, GROUPS = 2, PANELS = 2 * SLAB, OUTS = PANELS * PANEL };
     struct sample s;
     struct pack p;
     float x[N * MAX_COLS], want[N * OUTS], got[N * OUTS], one[OUTS];
@@ -175,12 +175,13 @@ static void check_panels(const struct kernels *k, const struct kernels *ref, enu
         for (size_t i = 0; i < N * OUTS; i++)
             got[i] = 0;
         struct fetch f = {(const char *)x, g}; /* 0 lines, or one */
-        k->panels(&p, g, 0, 3, x, cols, N, got, OUTS, &f);
+        for (size_t o = 0; o < PANELS; o += SLAB)
+            k->panels(&p, g, o, o + SLAB, x, cols, N, got + o * PANEL, OUTS, &f);
         assert_true(f.lines == 0);
         near(got, want, N * OUTS, 2e-6f * (float)cols);
         for (size_t i = 0; i < N; i++) { /* row by row, panel by panel: the same bits */
             memset(one, 0, sizeof one);
-            for (size_t o = 0; o < 3; o++)
+            for (size_t o = 0; o < PANELS; o++)
                 k->panels(&p, g, o, o + 1, x + i * cols, cols, 1, one + o * PANEL, OUTS, NULL);
             assert_memory_equal(one, got + i * OUTS, sizeof one);
         }
