@@ -337,10 +337,13 @@ static void begin_recording(struct app *a, const struct mail *m)
     }
     struct buf params = {0};
     struct terra_sampling s = setup_sampling_summary(a->config, a->args);
-    cli_params(&s, setup_max_tokens(a->config, a->shape), live_style(a), &params);
+    cli_params(&s, setup_max_tokens(a->config, a->shape),
+               a->branch.on ? a->origin.style : live_style(a), &params);
+    if (a->branch.on)
+        live_branch_params(a, &params);
     bool chat = m->step.kind == STORE_SUMMARY && !document;
     struct recorder_run run = {
-        .kind = chat ? STORE_CHAT : (enum store_kind)m->step.kind,
+        .kind = chat && !a->branch.on ? STORE_CHAT : (enum store_kind)m->step.kind,
         .mode = (enum store_mode)setup_mode(a->config),
         .prompt = buf_str(&m->text),
         .n_prompt = m->text.len,
@@ -348,6 +351,7 @@ static void begin_recording(struct app *a, const struct mail *m)
         .seed = s.seed,
         .n_in = m->step.n_in,
         .n_read = m->step.n_read,
+        .parent = a->branch.on ? a->branch.parent : 0,
         .chunk = m->step.kind == STORE_SUMMARY ? -1 : (int32_t)m->step.no,
         .with_document = document,
     };
@@ -366,9 +370,14 @@ static void on_step(struct app *a, const struct mail *m)
     a->busy_since = a->now;
     a->done = a->total = 0;
     start_timeline(a);
-    echo_source(a, m);
+    live_origin_begin(a, m);
+    if (a->branch.on)
+        live_branch_note(a);
+    else
+        echo_source(a, m);
     flow_begin(&a->flow, FLOW_REPLY);
     begin_recording(a, m);
+    a->branch.on = false;
     if (a->step.of > 1)
         app_say(a, VM_INFO, "part %u of %u", a->step.no, a->step.of);
     else
@@ -414,6 +423,7 @@ static void on_step_end(struct app *a, const struct mail *m)
     }
     a->run_at = a->n_runs ? a->n_runs - 1 : 0;
     a->run_id = id;
+    a->origin.status = reply_status((enum generate_stop)m->end.stop);
 }
 
 /* ---- mail: the end of a job -----------------------------------------------------------------
@@ -575,6 +585,11 @@ static void on_done(struct app *a, const struct mail *m)
         break;
     case JOB_COMPARE:
         live_compare_done(a, j);
+        break;
+    case JOB_BRANCH:
+        if (ok)
+            live_branch_done(a);
+        a->branch.on = false;
         break;
     case JOB_BANDWIDTH:
         if (ok)

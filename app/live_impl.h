@@ -22,6 +22,13 @@ void live_remember_source(struct app *a, const char *text, size_t n, bool docume
 /* [0] layers, [1] blocks, [2] units of both stages. */
 void live_decoder_shape(const struct terra_config *c, uint32_t dec[3], uint32_t enc[3]);
 
+/* A run begins: what it reads, and the branch it is, if it is one. */
+void live_origin_begin(struct app *a, const struct mail *m);
+/* Adds a branch's parameters to a JSON object. */
+void live_branch_params(const struct app *a, struct buf *params);
+void live_branch_note(struct app *a); /* a line of the text that says what it is */
+void live_branch_done(struct app *a);
+
 void live_compare_mail(struct app *a, const struct mail *m);
 void live_compare_done(struct app *a, struct job *j);
 

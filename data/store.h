@@ -294,6 +294,12 @@ bool store_run_pair(struct store *s, int64_t pair, struct pool *p, struct store_
                     size_t *n, struct err *e);
 bool store_tokens(struct store *s, int64_t run, struct pool *p, struct store_token **out,
                   size_t *n, struct err *e);
+/* Every target token of a run: the `n_forced` that it was given by force (its parent's, as
+ * many as its parameter "after" says), then its own. */
+bool store_run_target(struct store *s, int64_t run, struct pool *p, int32_t **ids, size_t *n,
+                      size_t *n_forced, struct err *e);
+/* A text among a run's parameters; NULL if there is none. */
+const char *store_param_text(const char *params, const char *key, struct pool *p);
 /* All rows of a stage from pos 0; n 0 if none are stored.  Missing rows are TRACE_NONE. */
 bool store_trace_get(struct store *s, int64_t run, enum store_stage stage, struct pool *p,
                      struct store_trace *out, struct err *e);
