@@ -21,9 +21,10 @@ static const struct {
                  -1},
     [CMD_CHAT] = {"chat", "", "line mode: prompts and /commands, no screen control", 0, 0},
     [CMD_COMPARE] = {"compare", "[FILE|-]", "run a document two ways, timed alternately", 0, 1},
-    [CMD_LOGS] = {"logs",
-                  "list|show|search|export|rm|prune|path|status|backup|set-aside|on|off [ARG]",
-                  "stored sessions", 0, -1},
+    [CMD_LOGS] =
+        {"logs",
+         "list|show|search|like|export|rm|prune|path|status|backup|set-aside|on|off [ARG]",
+         "stored sessions", 0, -1},
     [CMD_REPLAY] = {"replay", "RUN", "print a stored run at its recorded speed", 1, 1},
     [CMD_TRACE] = {"trace", "RUN", "the units chosen by every token of a stored run", 1, 1},
     [CMD_STATS] = {"stats", "[RUN]", "use of the feed-forward units, over stored runs", 0, 1},

@@ -348,6 +348,37 @@ struct store_use {
 bool store_use(struct store *s, const struct store_use_opts *o, struct pool *p,
                struct store_use *out, struct err *e);
 
+/* ---- tokens alike --------------------------------------------------------------- */
+
+struct store_like_opts {
+    int64_t run; /* decoder token `pos` of it is what the others are compared with */
+    uint32_t pos;
+    uint32_t limit;    /* hits wanted; memory grows with it and not with the store */
+    uint64_t max_rows; /* tokens looked at, newest runs first; 0: all */
+};
+
+struct store_like_hit {
+    int64_t session, run;
+    uint32_t pos;
+    uint32_t same;    /* places with the same unit, of store_like.places */
+    const char *text; /* of the token: raw bytes, maybe none */
+    size_t n_text;
+};
+
+struct store_like {
+    uint32_t layers, blocks, units, places; /* places: that have a unit in this token */
+    uint64_t rows;                          /* compared */
+    uint64_t other_rows;                    /* of another shape or damaged: not compared */
+    bool more;                              /* max_rows ended it */
+    struct store_like_hit *hit;             /* most alike first; of equals the newest run's */
+    size_t n;
+};
+
+/* Tokens of all sessions that are not deleted whose choices agree most.  ERR_CHECK if that
+ * token has no stored choices. */
+bool store_like(struct store *s, const struct store_like_opts *o, struct pool *p,
+                struct store_like *out, struct err *e);
+
 /* ---- space ---------------------------------------------------------------------- */
 
 struct store_stat {

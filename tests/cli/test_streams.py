@@ -250,6 +250,34 @@ class Streams(Case):
         whole = self.works("run", "-n", "8", "--json", "--no-log", "The cat sat.")
         self.assertEqual(ids, [t["id"] for t in whole.tokens])
 
+    def test_logs_like(self) -> None:
+        for prompt in ("The cat sat.", "A dog ran.", "The cat sat."):
+            self.works("run", "-n", "6", prompt)
+        units = [
+            [sum(t["units"], []) for t in self.works("trace", str(r), "--json").of("trace")]
+            for r in (1, 2, 3)
+        ]
+        want = units[0][2]
+        alike = {
+            (r + 1, i): sum(a == b for a, b in zip(row, want, strict=True)) / len(want)
+            for r, rows in enumerate(units)
+            for i, row in enumerate(rows)
+            if (r, i) != (0, 2)
+        }
+        hits = self.works("logs", "like", "1", "2", "--json").of("like")
+        got = [((h["run"], h["pos"]), h["agreement"]) for h in hits]
+        self.assertEqual(got[0], ((3, 2), 1))  # the same prompt again
+        self.assertEqual(len(got), len(alike))
+        for key, share in got:
+            self.assertAlmostEqual(share, alike[key], places=5)
+        self.assertEqual(got, sorted(got, key=lambda hit: hit[1], reverse=True))
+        self.assertEqual({h["chance"] for h in hits}, {0.25})
+        few = self.works("logs", "like", "1", "2", "-l", "3")
+        self.assertEqual(len(few.out.splitlines()), 3)
+        self.assertIn("17 tokens compared; chance alone makes 25.0% agree", few.err)
+        self.assertIn("no stored choices", self.fails(1, "logs", "like", "1", "6"))
+        self.assertIn("not the number of a token", self.fails(2, "logs", "like", "1", "x"))
+
     def test_lens(self) -> None:
         self.works("run", "-n", "5", "The cat sat.")
         tokens = self.works("run", "-n", "5", "--json", "--no-log", "The cat sat.").tokens

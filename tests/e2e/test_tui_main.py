@@ -256,6 +256,20 @@ class Running(TuiTest):
         self.say(t, "whatif 16")
         t.wait_screen("a block has 16 units")
 
+    def test_like_searches_all_runs(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        self.say(t, "like")
+        screen = t.wait_screen("like token 19 of run 1")
+        self.assertIn("19 tokens compared; chance alone makes 6.2% of the blocks agree", screen)
+        self.command(t, "regenerate", 2)
+        self.say(t, "goto 3")
+        self.say(t, "like")
+        screen = t.wait_screen("like token 3 of run 2")
+        self.assertIn("39 tokens compared", screen)
+        first = screen.split("agreement  session")[1].split("\n")[1]
+        self.assertEqual(first.split()[:4], ["100.0%", "1", "1", "3"])  # its twin
+
     def units(self, run: int, layer: int, block: int) -> list[int]:
         """What a block chose in every token of a stored run."""
         done = subprocess.run(
