@@ -64,7 +64,7 @@ struct args {
 
     /* logs, replay, trace, stats, eval */
     const char *format, *output, *older_than, *stage;
-    int64_t limit, layer;
+    int64_t limit, layer, lens;
     double speed;
     bool reply_only, traces, no_generate, step;
 

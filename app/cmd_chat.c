@@ -19,9 +19,11 @@
 
 struct chat {
     struct cli c;
-    struct document doc; /* of /load; text NULL: none */
-    struct buf last;     /* last prompt, for /again and /compare */
-    struct reply reply;  /* its result, for /stats */
+    struct document doc;             /* of /load; text NULL: none */
+    struct buf last;                 /* last prompt, for /again and /compare */
+    struct reply reply;              /* its result, for /stats */
+    struct terra_ids source, target; /* of the last reply, for /continue */
+    const struct terra_model *by;    /* what wrote it; NULL: nothing */
     bool replied, tty, quit;
 };
 
@@ -43,21 +45,33 @@ static bool ensure_model(struct chat *h, struct err *e)
     return h->c.model || cli_model(&h->c, e);
 }
 
+static void new_reply(struct chat *h)
+{
+    reply_close(&h->c, &h->reply);
+    h->reply = (struct reply){.command = "chat",
+                              .kind = STORE_CHAT,
+                              .prompt = buf_str(&h->last),
+                              .n_prompt = h->last.len,
+                              .ids = &h->source,
+                              .written = &h->target};
+}
+
+static bool write_reply(struct chat *h, struct err *e)
+{
+    bool ok = reply_open(&h->c, &h->reply, e) && reply_run(&h->c, &h->reply, e);
+    h->replied = h->reply.result.n_tokens > 0;
+    h->by = h->replied ? h->c.model : NULL;
+    return ok;
+}
+
 static bool answer(struct chat *h, struct err *e)
 {
-    struct cli *c = &h->c;
-    struct terra_ids ids = {0};
-    reply_close(c, &h->reply);
-    h->reply = (struct reply){.command = "chat", .kind = STORE_CHAT, .ids = &ids};
-    h->reply.prompt = buf_str(&h->last);
-    h->reply.n_prompt = h->last.len;
-    bool ok = ensure_model(h, e) &&
-              reply_source(c, buf_str(&h->last), h->last.len, &h->reply, &ids, e) &&
-              reply_open(c, &h->reply, e) && reply_run(c, &h->reply, e);
-    h->replied = h->reply.result.n_tokens > 0;
-    h->reply.ids = NULL;
-    terra_ids_free(&ids);
-    return ok;
+    h->source.n = h->target.n = 0;
+    h->by = NULL;
+    new_reply(h);
+    return ensure_model(h, e) &&
+           reply_source(&h->c, buf_str(&h->last), h->last.len, &h->reply, &h->source, e) &&
+           write_reply(h, e);
 }
 
 /* ---- commands ------------------------------------------------------------------------- */
@@ -68,6 +82,26 @@ static bool do_again(struct chat *h, const char *arg, struct err *e)
     if (h->last.len == 0)
         return err_set(e, ERR_USAGE, "nothing was asked yet");
     return answer(h, e);
+}
+
+static bool do_continue(struct chat *h, const char *arg, struct err *e)
+{
+    (void)arg;
+    if (!h->by || h->by != h->c.model || h->reply.result.stop != GENERATE_LENGTH)
+        return err_set(e, ERR_USAGE,
+                       "nothing to continue: no reply here was ended by the token limit");
+    const char *style = h->reply.style;
+    struct terra_ids forced = {0};
+    for (size_t i = 0; i < h->target.n; i++)
+        terra_ids_add(&forced, h->target.id[i]);
+    new_reply(h);
+    h->reply.style = style;
+    h->reply.forced = &forced;
+    h->reply.parent = h->c.recorder ? recorder_run_id(h->c.recorder) : 0;
+    bool ok = write_reply(h, e);
+    h->reply.forced = NULL;
+    terra_ids_free(&forced);
+    return ok;
 }
 
 static bool do_bye(struct chat *h, const char *arg, struct err *e)
@@ -112,6 +146,7 @@ static bool do_new(struct chat *h, const char *arg, struct err *e)
     cli_record_end(&h->c);
     h->c.want_session = -1; /* none of the options' */
     buf_clear(&h->last);
+    h->by = NULL;
     return true;
 }
 
@@ -155,6 +190,7 @@ static bool do_model(struct chat *h, const char *arg, struct err *e)
     int64_t session = c->recorder ? recorder_session(c->recorder) : 0;
     cli_record_end(c);
     c->want_session = session ? session : c->want_session;
+    h->by = NULL;
     terra_session_close(c->session);
     terra_model_close(c->model);
     c->session = NULL;
@@ -221,6 +257,7 @@ static bool do_open(struct chat *h, const char *arg, struct err *e)
     bool ok = need_store(h, e) && store_session_get(h->c.store, id, &pool, &s, e);
     if (ok) {
         cli_record_end(&h->c);
+        h->by = NULL;
         h->c.want_session = id;
         show_turns(h, id);
     }
@@ -308,6 +345,7 @@ static const struct command {
     {"again", "", "the last prompt once more", do_again},
     {"bye", "", "leave; so does Ctrl-D", do_bye},
     {"compare", "[masked|open|model:PATH]", "the last text two ways", do_compare},
+    {"continue", "", "write on where the token limit ended the reply", do_continue},
     {"export", "FORMAT [FILE]", "this session as md, json, jsonl or csv", do_export},
     {"help", "", "this list", do_help},
     {"load", "FILE", "read a document", do_load},
@@ -441,5 +479,7 @@ int cmd_chat(const struct args *a)
     reply_close(&h.c, &h.reply);
     document_free(&h.doc);
     buf_free(&h.last);
+    terra_ids_free(&h.source);
+    terra_ids_free(&h.target);
     return cli_close(&h.c, ok, &e);
 }

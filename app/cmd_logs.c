@@ -173,6 +173,61 @@ static bool logs_search(struct cli *c, struct err *e)
     return ok;
 }
 
+#define LIKE_HITS 20
+
+static void like_line(struct cli *c, const struct store_like *l, const struct store_like_hit *h)
+{
+    struct buf b = {0};
+    double share = l->places ? (double)h->same / l->places : 0;
+    if (c->args->json) {
+        headless_object(&b, "like");
+        json_int(&b, "session", h->session);
+        json_int(&b, "run", h->run);
+        json_int(&b, "pos", h->pos);
+        json_str(&b, "text", h->text, h->n_text);
+        json_num(&b, "agreement", share, 6);
+        json_num(&b, "chance", 1.0 / l->units, 6);
+        json_close(&b, '}');
+        headless_line(&c->out, &b);
+    } else {
+        buf_printf(&b, "%5" PRId64 " run %-5" PRId64 " token %-5u %5.1f%%  '", h->session,
+                   h->run, h->pos, 100 * share);
+        buf_add(&b, h->text, h->n_text);
+        buf_add_str(&b, "'\n");
+        headless_text(&c->out, buf_str(&b), b.len);
+    }
+    buf_free(&b);
+}
+
+static bool logs_like(struct cli *c, struct err *e)
+{
+    struct pool pool = {0};
+    struct store_like l;
+    struct store_like_opts o = {.limit = LIKE_HITS};
+    char *end;
+    if (c->args->n_pos != 3)
+        return err_set(e, ERR_USAGE, "usage: terra logs like RUN TOKEN");
+    if (c->args->limit > 0)
+        o.limit = c->args->limit < 10000 ? (uint32_t)c->args->limit : 10000;
+    errno = 0;
+    long pos = strtol(c->args->pos[2], &end, 10);
+    if (end == c->args->pos[2] || *end || errno || pos < 0 || pos > INT32_MAX)
+        return err_set(e, ERR_USAGE, "'%s' is not the number of a token", c->args->pos[2]);
+    o.pos = (uint32_t)pos;
+    bool ok =
+        cli_run_id(c, c->args->pos[1], &o.run, e) && store_like(c->store, &o, &pool, &l, e);
+    for (size_t i = 0; ok && i < l.n; i++)
+        like_line(c, &l, &l.hit[i]);
+    if (ok)
+        cli_note(c, "%" PRIu64 " tokens compared; chance alone makes %.1f%% agree%s", l.rows,
+                 100.0 / (l.units ? l.units : 1),
+                 l.other_rows ? "; tokens of models of another shape are left out" : "");
+    if (ok && l.n == 0)
+        ok = err_set(e, ERR_CHECK, "no other token has stored choices");
+    pool_free(&pool);
+    return ok;
+}
+
 /* The newest reply of a session. */
 static bool last_reply(struct cli *c, int64_t session, struct err *e)
 {
@@ -384,7 +439,8 @@ static const struct {
     {"search", logs_search, false, false}, {"export", logs_export, false, false},
     {"rm", logs_rm, true, false},          {"prune", logs_prune, true, false},
     {"status", logs_status, false, false}, {"backup", logs_backup, false, false},
-    {"on", logs_on, true, true},           {"off", logs_off, true, true},
+    {"like", logs_like, false, false},     {"on", logs_on, true, true},
+    {"off", logs_off, true, true},
 };
 
 static bool logs(struct cli *c, struct err *e)
@@ -407,7 +463,7 @@ static bool logs(struct cli *c, struct err *e)
         return cli_store(c, false, e) && actions[i].run(c, e);
     }
     return err_set(e, ERR_USAGE,
-                   "unknown 'terra logs %s': list, show, search, export, rm, prune, "
+                   "unknown 'terra logs %s': list, show, search, like, export, rm, prune, "
                    "path, status, backup, set-aside, on or off",
                    name);
 }

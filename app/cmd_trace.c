@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "app/cli.h"
+#include "app/cmd_lens.h"
 #include "engine/base/json_out.h"
 
 #include <inttypes.h>
@@ -89,6 +90,8 @@ static bool trace(struct cli *c, struct err *e)
     bool enc = c->args->stage && strcmp(c->args->stage, "enc") == 0;
     if (!cli_store(c, true, e) || !cli_run_id(c, c->args->pos[0], &run, e))
         return false;
+    if (c->args->lens >= 0)
+        return cmd_lens(c, run, e);
     bool ok = store_tokens(c->store, run, &pool, &token, &n, e) &&
               store_trace_get(c->store, run, enc ? STORE_ENC : STORE_DEC, &pool, &t, e);
     if (ok && t.n == 0)

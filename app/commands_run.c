@@ -33,6 +33,8 @@ unsigned do_new(struct app *a, const char *arg)
     a->n_runs = a->run_at = 0;
     a->titled = false;
     *a->title = 0;
+    free(a->origin.text);
+    a->origin.text = NULL;
     document_free(&a->document);
     memset(&a->document, 0, sizeof a->document);
     a->has_document = false;
@@ -110,6 +112,25 @@ unsigned do_regenerate(struct app *a, const char *arg)
         return do_rename(a, "");
     do_view_main(a, "");
     return live_again(a);
+}
+
+unsigned do_continue(struct app *a, const char *arg)
+{
+    (void)arg;
+    do_view_main(a, "");
+    return live_continue(a);
+}
+
+unsigned do_whatif(struct app *a, const char *arg)
+{
+    char *end;
+    long unit = *arg ? strtol(arg, &end, 10) : -1;
+    if (*arg && (end == arg || *end || unit < 0 || unit >= TERRA_NO_UNIT)) {
+        app_say(a, VM_WARN, "whatif UNIT: '%.40s' is not the number of a unit", arg);
+        return EFFECT_DRAW;
+    }
+    do_view_main(a, "");
+    return live_what_if(a, (int32_t)unit);
 }
 
 /* ---- compare -------------------------------------------------------------------------- */

@@ -623,6 +623,24 @@ unsigned do_like(struct app *a, const char *arg)
     return go_token(a, (int64_t)like);
 }
 
+unsigned do_like_all(struct app *a, const char *arg)
+{
+    struct err e = {0};
+    (void)arg;
+    if (app_running(a)) {
+        app_say(a, VM_WARN, "a reply is being written; Esc stops it");
+        return EFFECT_DRAW;
+    }
+    if (!has_choices(a))
+        return EFFECT_DRAW;
+    if (!a->store || !a->run_id) {
+        app_say(a, VM_WARN, "this run is not stored: there is nothing to search");
+        return EFFECT_DRAW;
+    }
+    return page_like(a, a->pinned >= 0 ? a->pinned : app_token(a), &e) ? EFFECT_DRAW
+                                                                       : app_fail(a, &e);
+}
+
 /* ---- the map
  * ------------------------------------------------------------------------------------ */
 

@@ -32,7 +32,7 @@ uint32_t generate_max_target(const struct terra_config *c)
 static void emit(const struct generate_sink *sink, struct generate_result *r,
                  const struct terra_token *t, const char *piece, size_t n)
 {
-    while (n && r->text.len == 0 && strchr(" \n\t", *piece)) {
+    while (n && r->text.len == 0 && !r->goes_on && strchr(" \n\t", *piece)) {
         piece++;
         n--;
     }
@@ -78,22 +78,32 @@ static bool prefill(struct terra_session *s, const struct terra_config *c,
            (source->n == 0 || terra_feed(s, source->id, source->n, NULL, e));
 }
 
+static bool force(struct terra_session *s, const struct generate_opts *o, struct err *e)
+{
+    if (o->n_forced && !terra_feed(s, o->forced, o->n_forced, NULL, e))
+        return false;
+    return !o->pin || terra_pin(s, o->pin->layer, o->pin->block, o->pin->unit, e);
+}
+
 bool generate(struct terra_session *s, const struct terra_config *c,
               const struct terra_vocab *vocab, const struct terra_ids *source,
               const struct generate_opts *o, const struct generate_sink *sink,
               struct generate_result *out, struct err *e)
 {
-    *out = (struct generate_result){.stop = GENERATE_ERROR};
+    *out = (struct generate_result){.stop = GENERATE_ERROR, .goes_on = o->n_forced > 0};
     struct err why = {0};
     uint64_t start = clock_ns();
-    bool ok = prefill(s, c, source, &why);
+    bool ok = prefill(s, c, source, &why) && force(s, o, &why);
     if (ok) {
         terra_prefill_stats(s, &out->prefill);
-        if (!c->n_enc) /* the fed part of the target counts as reading */
+        if (!c->n_enc || o->n_forced) /* the fed part of the target counts as reading */
             out->prefill.ns = clock_ns() - start;
         if (sink && sink->prefilled)
             sink->prefilled(sink->user, &out->prefill);
         struct terra_detok *d = vocab ? terra_detok_open(vocab) : NULL;
+        size_t skipped;
+        for (size_t i = 0; d && i < o->n_forced; i++)
+            terra_detok_add(d, o->forced[i], &skipped);
         out->ns = xcalloc(o->max_tokens ? o->max_tokens : 1, sizeof *out->ns);
         ok = decode(s, d, o, sink, out, &why);
         size_t n = 0;

@@ -29,6 +29,15 @@ struct generate_opts {
     /* Optional: ends the reply after the token just written. */
     bool (*enough)(void *user, const char *text, size_t n, uint32_t n_tokens);
     void *user;
+    /* Target tokens given by force before the first one is chosen; not part of the reply.
+     * Their text must have been shown before. */
+    const int32_t *forced;
+    size_t n_forced;
+    /* Optional: a block pinned from the first chosen token on (terra_pin). */
+    const struct generate_pin {
+        uint32_t layer, block;
+        uint16_t unit;
+    } * pin;
 };
 
 struct generate_sink { /* every function is optional */
@@ -43,6 +52,7 @@ struct generate_result {
     enum generate_stop stop;
     struct buf text;
     uint32_t n_tokens;
+    bool goes_on; /* behind forced tokens */
     struct terra_prefill_stats prefill;
     uint64_t first_ns;  /* prefill and the first token */
     uint64_t decode_ns; /* the steps that made tokens, and the end symbol */

@@ -2,9 +2,9 @@
 #include "app/live.h"
 
 #include "app/cli.h"
+#include "app/live_impl.h"
 #include "app/reply.h"
 #include "app/setup.h"
-#include "app/text_diff.h"
 #include "engine/base/clock.h"
 #include "engine/base/utf8.h"
 #include "engine/base/xalloc.h"
@@ -16,113 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ECHO_MAX    1200        /* bytes of a prompt repeated above its reply */
-#define BUSY_MS     100         /* the screen must not wait for another process */
-#define OPEN_TRIES  30          /* of BUSY_MS each */
-#define RETRY_MS    1000        /* what could not be written is tried again */
-#define PATIENCE_NS 5000000000u /* before a person is told */
-
-/* ---- store -------------------------------------------------------------------------- */
-
-static unsigned set_aside(struct app *a, size_t which)
-{
-    char moved[512];
-    struct err e = {0};
-    if (which != 0)
-        return EFFECT_DRAW;
-    const char *path = config_text(a->config, CONFIG_DB);
-    if (!*path)
-        path = a->config->paths.db_file;
-    if (!store_set_aside(path, moved, &e))
-        return app_fail(a, &e);
-    live_store_open(a);
-    app_say(a, VM_INFO, "the damaged history is now %s; a new one was begun", moved);
-    return EFFECT_DRAW;
-}
-
-static void ask_set_aside(struct app *a, const struct err *e)
-{
-    struct app_dialog *d = &a->dialog;
-    *d = (struct app_dialog){.open = true, .n = 2, .chosen = set_aside};
-    snprintf(d->title, sizeof d->title, "history is damaged");
-    snprintf(d->text, sizeof d->text,
-             "%s. Move it out of the way and begin a new one? Until then nothing is saved.",
-             e->msg);
-    snprintf(d->key[0], sizeof d->key[0], "m");
-    snprintf(d->choice[0], sizeof d->choice[0], "move it aside, begin a new history");
-    snprintf(d->key[1], sizeof d->key[1], "n");
-    snprintf(d->choice[1], sizeof d->choice[1], "not now: go on without saving");
-}
-
-void live_store_open(struct app *a)
-{
-    *a->store_note = 0;
-    if (a->no_log)
-        return;
-    const char *path = config_text(a->config, CONFIG_DB);
-    struct store_opts o = {.path = *path ? path : a->config->paths.db_file, .busy_ms = BUSY_MS};
-    struct store_report rep = {0};
-    struct err e = {0};
-    if (!*o.path) {
-        snprintf(a->store_note, sizeof a->store_note, "not being saved: HOME is not set");
-        return;
-    }
-    for (int i = 0; i < OPEN_TRIES && !a->store; i++) {
-        rep = (struct store_report){0};
-        a->store = store_open(&o, &rep, &e);
-        if (rep.trouble != STORE_BUSY)
-            break;
-    }
-    if (!a->store) {
-        snprintf(a->store_note, sizeof a->store_note, "not being saved: %.200s", e.msg);
-        if (rep.trouble == STORE_CORRUPT)
-            ask_set_aside(a, &e);
-    } else if (rep.read_only) {
-        snprintf(a->store_note, sizeof a->store_note, "not being saved: %.200s",
-                 *rep.note ? rep.note : "the history can only be read");
-    } else if (*rep.note) {
-        app_say(a, VM_WARN, "%s", rep.note);
-    }
-}
-
-static bool saving(const struct app *a)
-{
-    return a->store && !a->no_log && config_bool(a->config, CONFIG_LOG) &&
-           store_log_on(a->store) && !store_is_read_only(a->store);
-}
-
-void live_recorder_open(struct app *a)
-{
-    live_recorder_close(a);
-    struct buf host = {0};
-    setup_host(&host);
-    struct recorder_opts o = {.store = saving(a) ? a->store : NULL,
-                              .model = a->model,
-                              .trace = setup_trace(a->config),
-                              .build = *a->build ? a->build : "terra " TERRA_VERSION,
-                              .host = buf_str(&host),
-                              .session = a->session,
-                              .retry_ms = RETRY_MS};
-    a->recorder = recorder_open(&o);
-    buf_free(&host);
-}
-
-void live_recorder_close(struct app *a)
-{
-    struct err e = {0};
-    if (a->recorder && !recorder_close(a->recorder, &e))
-        app_say(a, VM_ERROR, "not saved: %s", e.msg);
-    a->recorder = NULL;
-}
-
-const char *live_banner(const struct app *a)
-{
-    const char *trouble = a->recorder ? recorder_trouble(a->recorder) : NULL;
-    /* Another process that writes holds the lock for a moment: say it when it lasts. */
-    if (trouble && a->trouble_since && a->now - a->trouble_since > PATIENCE_NS)
-        return trouble;
-    return *a->store_note ? a->store_note : NULL;
-}
+#define ECHO_MAX 1200 /* bytes of a prompt repeated above its reply */
 
 /* ---- jobs ----------------------------------------------------------------------------- */
 
@@ -164,7 +58,7 @@ static bool fill_summarize(struct app *a, struct summarize_opts *o, struct err *
     return summarize_length_parse(config_text(a->config, CONFIG_LENGTH), &o->length, e);
 }
 
-static struct job *make_job(struct app *a, enum job_kind kind, struct err *e)
+struct job *live_job(struct app *a, enum job_kind kind, struct err *e)
 {
     if (worker_busy(a->worker) && (a->busy != BUSY_MEASURE || a->waiting)) {
         err_set(e, ERR_CHECK, "something is still running; Esc stops it");
@@ -188,7 +82,7 @@ static struct job *make_job(struct app *a, enum job_kind kind, struct err *e)
     return j;
 }
 
-static unsigned submit(struct app *a, struct job *j, enum app_busy busy)
+unsigned live_submit(struct app *a, struct job *j, enum app_busy busy)
 {
     if (worker_busy(a->worker)) { /* with the memory's speed: it takes a moment */
         a->waiting = j;
@@ -212,11 +106,11 @@ unsigned live_open_model(struct app *a, const char *path)
     if (!setup_find_model(a->config, path, &found, &e)) {
         effect = app_fail(a, &e);
     } else {
-        struct job *j = make_job(a, JOB_OPEN, &e);
+        struct job *j = live_job(a, JOB_OPEN, &e);
         if (j) {
             j->path = xstrdup(buf_str(&found));
             app_say(a, VM_INFO, "opening %s", j->path);
-            effect = submit(a, j, BUSY_LOADING);
+            effect = live_submit(a, j, BUSY_LOADING);
         } else {
             effect = app_fail(a, &e);
         }
@@ -228,15 +122,15 @@ unsigned live_open_model(struct app *a, const char *path)
 unsigned live_read(struct app *a, const char *path)
 {
     struct err e = {0};
-    struct job *j = make_job(a, JOB_READ, &e);
+    struct job *j = live_job(a, JOB_READ, &e);
     if (!j)
         return app_fail(a, &e);
     j->path = xstrdup(path);
     app_say(a, VM_INFO, "reading %s; Esc stops", path);
-    return submit(a, j, BUSY_READING);
+    return live_submit(a, j, BUSY_READING);
 }
 
-static void remember_source(struct app *a, const char *text, size_t n, bool document)
+void live_remember_source(struct app *a, const char *text, size_t n, bool document)
 {
     if (text == a->source)
         return;
@@ -250,17 +144,17 @@ static unsigned run_text(struct app *a, const char *text, size_t n, bool documen
                          enum summarize_method method, bool ask, bool cut)
 {
     struct err e = {0};
-    struct job *j = make_job(a, JOB_SUMMARIZE, &e);
+    struct job *j = live_job(a, JOB_SUMMARIZE, &e);
     if (!j)
         return app_fail(a, &e);
-    remember_source(a, text, n, document);
+    live_remember_source(a, text, n, document);
     j->text = xstrndup(a->source, a->n_source);
     j->n_text = a->n_source;
     j->ask = ask && j->summarize.method == SUMMARIZE_AUTO;
     j->summarize.allow_truncate = cut;
     if (method != SUMMARIZE_AUTO)
         j->summarize.method = method;
-    return submit(a, j, BUSY_READING);
+    return live_submit(a, j, BUSY_READING);
 }
 
 unsigned live_run_document(struct app *a)
@@ -351,7 +245,7 @@ void live_flow_token(struct app *a, size_t i)
     flow_add(&a->flow, buf_str(&a->run.text) + t->at, t->len, (int32_t)i, live_shade(a, t));
 }
 
-static void decoder_shape(const struct terra_config *c, uint32_t dec[3], uint32_t enc[3])
+void live_decoder_shape(const struct terra_config *c, uint32_t dec[3], uint32_t enc[3])
 {
     uint32_t d = 0, e = 0;
     for (uint32_t i = 0; i < c->n_enc + c->n_dec; i++) {
@@ -370,7 +264,7 @@ static void decoder_shape(const struct terra_config *c, uint32_t dec[3], uint32_
 static void start_timeline(struct app *a)
 {
     uint32_t dec[3], enc[3];
-    decoder_shape(a->shape, dec, enc);
+    live_decoder_shape(a->shape, dec, enc);
     timeline_start(&a->run, dec, enc);
     a->shown = 0;
     a->stored = false;
@@ -443,10 +337,13 @@ static void begin_recording(struct app *a, const struct mail *m)
     }
     struct buf params = {0};
     struct terra_sampling s = setup_sampling_summary(a->config, a->args);
-    cli_params(&s, setup_max_tokens(a->config, a->shape), live_style(a), &params);
+    cli_params(&s, setup_max_tokens(a->config, a->shape),
+               a->branch.on ? a->origin.style : live_style(a), &params);
+    if (a->branch.on)
+        live_branch_params(a, &params);
     bool chat = m->step.kind == STORE_SUMMARY && !document;
     struct recorder_run run = {
-        .kind = chat ? STORE_CHAT : (enum store_kind)m->step.kind,
+        .kind = chat && !a->branch.on ? STORE_CHAT : (enum store_kind)m->step.kind,
         .mode = (enum store_mode)setup_mode(a->config),
         .prompt = buf_str(&m->text),
         .n_prompt = m->text.len,
@@ -454,6 +351,7 @@ static void begin_recording(struct app *a, const struct mail *m)
         .seed = s.seed,
         .n_in = m->step.n_in,
         .n_read = m->step.n_read,
+        .parent = a->branch.on ? a->branch.parent : 0,
         .chunk = m->step.kind == STORE_SUMMARY ? -1 : (int32_t)m->step.no,
         .with_document = document,
     };
@@ -472,9 +370,14 @@ static void on_step(struct app *a, const struct mail *m)
     a->busy_since = a->now;
     a->done = a->total = 0;
     start_timeline(a);
-    echo_source(a, m);
+    live_origin_begin(a, m);
+    if (a->branch.on)
+        live_branch_note(a);
+    else
+        echo_source(a, m);
     flow_begin(&a->flow, FLOW_REPLY);
     begin_recording(a, m);
+    a->branch.on = false;
     if (a->step.of > 1)
         app_say(a, VM_INFO, "part %u of %u", a->step.no, a->step.of);
     else
@@ -520,222 +423,7 @@ static void on_step_end(struct app *a, const struct mail *m)
     }
     a->run_at = a->n_runs ? a->n_runs - 1 : 0;
     a->run_id = id;
-}
-
-/* ---- mail: a compare -------------------------------------------------------------------- */
-
-static void compare_recorder(struct app *a, const struct mail *m)
-{
-    struct app_compare *c = &a->compare;
-    if (!a->recorder)
-        live_recorder_open(a);
-    struct recorder *r = a->recorder;
-    if (m->side == 1) {
-        struct buf host = {0};
-        setup_host(&host);
-        struct recorder_opts o = {.store = recorder_session(r) ? a->store : NULL,
-                                  .model = m->step.model,
-                                  .trace = setup_trace(a->config),
-                                  .build = *a->build ? a->build : "terra " TERRA_VERSION,
-                                  .host = buf_str(&host),
-                                  .session = recorder_session(r),
-                                  .retry_ms = RETRY_MS};
-        r = c->recorder = recorder_open(&o);
-        buf_free(&host);
-    }
-    struct buf params = {0};
-    struct terra_sampling s = setup_sampling_summary(a->config, a->args);
-    cli_params(&s, setup_max_tokens(a->config, a->shape), live_style(a), &params);
-    struct recorder_run run = {.kind = STORE_COMPARE,
-                               .mode = (enum store_mode)m->step.mode,
-                               .prompt = buf_str(&m->text),
-                               .n_prompt = m->text.len,
-                               .params = buf_str(&params),
-                               .seed = s.seed,
-                               .n_in = m->step.n_in,
-                               .n_read = m->step.n_read,
-                               .pair = m->side ? recorder_run_id(a->recorder) : 0,
-                               .chunk = -1};
-    recorder_begin(r, &run);
-    buf_free(&params);
-}
-
-static struct recorder *side_recorder(struct app *a, int side)
-{
-    return side ? a->compare.recorder : a->recorder;
-}
-
-static void compare_step(struct app *a, const struct mail *m)
-{
-    static const char *const mode[] = {"sparse", "masked-dense", "open"};
-    struct app_side *s = &a->compare.side[m->side];
-    const struct terra_config *c = terra_model_config(m->step.model);
-    uint32_t dec[3], enc[3];
-    decoder_shape(c, dec, enc);
-    enc[0] = 0;
-    timeline_start(&s->run, dec, enc);
-    flow_clear(&s->flow);
-    flow_begin(&s->flow, FLOW_REPLY);
-    s->view = (struct flow_view){.follow = true};
-    s->shown = 0;
-    if (m->step.model == a->model)
-        snprintf(s->name, sizeof s->name, "%s", c->ff_block ? mode[m->step.mode] : "dense");
-    else
-        snprintf(s->name, sizeof s->name, "%.40s", c->name);
-    if (m->step.n_read < m->step.n_in)
-        app_say(a, VM_WARN, "both sides read the first %" PRId64 " of %" PRId64 " tokens",
-                m->step.n_read, m->step.n_in);
-    a->busy = BUSY_PREFILL;
-    compare_recorder(a, m);
-}
-
-static void compare_token(struct app *a, const struct mail *m)
-{
-    struct app_side *s = &a->compare.side[m->side];
-    const char *text = buf_str(&m->text);
-    if (m->kind == MAIL_TOKEN) {
-        timeline_add(&s->run, &m->token, text, m->text.len);
-        s->shown = s->run.n;
-        flow_add(&s->flow, text, m->text.len, (int32_t)s->run.n - 1, 255);
-    } else {
-        flow_add(&s->flow, text, m->text.len, FLOW_NO_TOKEN, 255);
-    }
-    recorder_token(side_recorder(a, m->side), m->kind == MAIL_TOKEN ? &m->token : NULL, text,
-                   m->text.len);
-}
-
-static void compare_mail(struct app *a, const struct mail *m)
-{
-    struct app_side *s = &a->compare.side[m->side];
-    switch (m->kind) {
-    case MAIL_STEP:
-        compare_step(a, m);
-        break;
-    case MAIL_PREFILLED:
-        s->run.prefill_ns = m->prefill.ns;
-        s->run.prefill_rows = m->prefill.rows;
-        recorder_prefilled(side_recorder(a, m->side), a->load_ns, m->prefill.ns);
-        if (m->side)
-            a->busy = BUSY_DECODE;
-        break;
-    case MAIL_TOKEN:
-    case MAIL_TEXT:
-        compare_token(a, m);
-        break;
-    case MAIL_STEP_END:
-        recorder_end(side_recorder(a, m->side), reply_status((enum generate_stop)m->end.stop),
-                     m->err.kind ? m->err.msg : NULL, m->end.decode_ns);
-        if (m->side == 0 && recorder_session(a->recorder))
-            a->session = recorder_session(a->recorder);
-        if (m->side == 1) {
-            recorder_close(a->compare.recorder, NULL);
-            a->compare.recorder = NULL;
-        }
-        break;
-    default:
-        break;
-    }
-}
-
-unsigned live_compare(struct app *a, enum compare_kind kind, const char *model_b)
-{
-    struct err e = {0};
-    struct buf path = {0};
-    if (!a->source && a->has_document)
-        remember_source(a, a->document.text, a->document.n, true);
-    if (!a->source) {
-        app_say(a, VM_WARN, "nothing to compare on yet: type a text or :load FILE first");
-        return EFFECT_DRAW;
-    }
-    if (kind != COMPARE_MODEL && a->shape && !a->shape->ff_block) {
-        app_say(a, VM_WARN, "this model is dense: compare it with :compare model:PATH");
-        return EFFECT_DRAW;
-    }
-    if (kind == COMPARE_MODEL && !setup_find_model(a->config, model_b, &path, &e)) {
-        buf_free(&path);
-        return app_fail(a, &e);
-    }
-    struct job *j = make_job(a, JOB_COMPARE, &e);
-    if (!j) {
-        buf_free(&path);
-        return app_fail(a, &e);
-    }
-    j->against = kind;
-    j->text = xstrndup(a->source, a->n_source);
-    j->n_text = a->n_source;
-    if (kind == COMPARE_MODEL)
-        j->model_b = buf_take(&path);
-    buf_free(&path);
-    struct app_compare *c = &a->compare;
-    for (int i = 0; i < 2; i++) {
-        timeline_free(&c->side[i].run);
-        flow_clear(&c->side[i].flow);
-    }
-    terra_model_close(c->model_b);
-    c->model_b = NULL;
-    c->any = c->running = true;
-    c->done = false;
-    c->kind = kind;
-    c->cursor = -1;
-    c->play.on = false;
-    c->total = j->summarize.max_tokens;
-    a->view = VM_COMPARE;
-    a->focus = VM_OTHER;
-    return submit(a, j, BUSY_PREFILL);
-}
-
-static void token_label(const struct terra_vocab *v, int32_t id, char *out, size_t size)
-{
-    size_t n = 0;
-    const char *bytes = v && id >= 0 ? terra_token_bytes(v, id, &n) : "";
-    if (id == TERRA_EOS)
-        snprintf(out, size, "<end>");
-    else if (n)
-        snprintf(out, size, "%.*s", (int)(n < size ? n : size - 1), bytes);
-    else
-        snprintf(out, size, "#%d", id);
-}
-
-/* Shades what one side wrote and the other did not. */
-static void mark_differences(struct app_compare *c)
-{
-    struct app_side *s = c->side;
-    bool *marks[2];
-    for (int i = 0; i < 2; i++)
-        marks[i] = xcalloc(s[i].run.n + 1, sizeof *marks[i]);
-    text_diff(&s[0].run, &s[1].run, marks[0], marks[1]);
-    for (int i = 0; i < 2; i++) {
-        for (size_t k = 0; k < s[i].run.n; k++)
-            s[i].run.token[k].differs = marks[i][k];
-        for (size_t k = 0; k < s[i].shown; k++)
-            flow_set_level(&s[i].flow, (int32_t)k, live_shade_difference(&s[i].run.token[k]));
-        free(marks[i]);
-    }
-}
-
-uint8_t live_shade_difference(const struct timeline_token *t)
-{
-    return t->differs ? 200 : 255;
-}
-
-static void compare_done(struct app *a, struct job *j)
-{
-    struct app_compare *c = &a->compare;
-    c->running = false;
-    c->result = j->compare;
-    compare_result_free(&c->result); /* texts and times are in the timelines */
-    memset(&j->compare, 0, sizeof j->compare);
-    c->done = j->ran;
-    c->model_b = j->opened;
-    j->opened = NULL;
-    const struct terra_vocab *b = c->model_b ? terra_model_vocab(c->model_b) : a->vocab;
-    if (c->result.first_diff >= 0) {
-        token_label(a->vocab, c->result.diff_id[0], c->diff[0], sizeof c->diff[0]);
-        token_label(b, c->result.diff_id[1], c->diff[1], sizeof c->diff[1]);
-    }
-    mark_differences(c);
-    if (c->done && !a->cancelled)
-        app_say(a, VM_INFO, "measured alternately; Space plays both at their own speed");
+    a->origin.status = reply_status((enum generate_stop)m->end.stop);
 }
 
 /* ---- mail: the end of a job -----------------------------------------------------------------
@@ -896,7 +584,12 @@ static void on_done(struct app *a, const struct mail *m)
         summary_done(a, j, ok);
         break;
     case JOB_COMPARE:
-        compare_done(a, j);
+        live_compare_done(a, j);
+        break;
+    case JOB_BRANCH:
+        if (ok)
+            live_branch_done(a);
+        a->branch.on = false;
         break;
     case JOB_BANDWIDTH:
         if (ok)
@@ -917,7 +610,7 @@ static void on_done(struct app *a, const struct mail *m)
     if (a->waiting) {
         j = a->waiting;
         a->waiting = NULL;
-        submit(a, j, a->waiting_busy);
+        live_submit(a, j, a->waiting_busy);
     }
 }
 
@@ -927,11 +620,11 @@ static void measure_when_idle(struct app *a)
     if (a->bandwidth_peak != 0 || !a->model || worker_busy(a->worker) || a->run.n == 0)
         return;
     struct err e = {0};
-    struct job *j = make_job(a, JOB_BANDWIDTH, &e);
+    struct job *j = live_job(a, JOB_BANDWIDTH, &e);
     if (!j)
         return;
     a->bandwidth_peak = -1; /* asked once */
-    submit(a, j, BUSY_MEASURE);
+    live_submit(a, j, BUSY_MEASURE);
 }
 
 unsigned live_mail(struct app *a)
@@ -942,7 +635,7 @@ unsigned live_mail(struct app *a)
         bool compare =
             a->job == JOB_COMPARE && m->kind != MAIL_DONE && m->kind != MAIL_PROGRESS;
         if (compare) {
-            compare_mail(a, m);
+            live_compare_mail(a, m);
             continue;
         }
         switch (m->kind) {

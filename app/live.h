@@ -20,10 +20,19 @@ unsigned live_run_document(struct app *a);
 unsigned live_run_prompt(struct app *a, const char *text, size_t n);
 unsigned live_again(struct app *a); /* the last prompt or document */
 unsigned live_compare(struct app *a, enum compare_kind kind, const char *model_b);
+/* Goes on where the token limit ended the run on screen. */
+unsigned live_continue(struct app *a);
+/* Writes again from the token at the cursor with the map's block pinned to `unit`; -1: the
+ * unit after the chosen one. */
+unsigned live_what_if(struct app *a, int32_t unit);
 unsigned live_cancel(struct app *a);
 
 /* Everything the worker said since the last call. */
 unsigned live_mail(struct app *a);
+
+/* The run on screen came from the store. */
+void live_origin_stored(struct app *a, const struct store_run *r);
+void live_origin_free(struct app *a);
 
 /* Store and recorder. */
 void live_store_open(struct app *a);

@@ -157,3 +157,33 @@ void page_model(struct app *a)
     line(a, "opened in           %.1f ms", (double)a->load_ns / 1e6);
     end(a);
 }
+
+#define LIKE_HITS 40
+#define LIKE_ROWS 200000 /* of the newest runs: a screen waits for them */
+
+bool page_like(struct app *a, int64_t pos, struct err *e)
+{
+    struct pool pool = {0};
+    struct store_like l;
+    struct store_like_opts o = {
+        .run = a->run_id, .pos = (uint32_t)pos, .limit = LIKE_HITS, .max_rows = LIKE_ROWS};
+    bool ok = store_like(a->store, &o, &pool, &l, e);
+    if (ok) {
+        begin(a, "tokens alike");
+        line(a, "# like token %" PRId64 " of run %" PRId64, pos, a->run_id);
+        line(a, "%" PRIu64 " tokens compared%s; chance alone makes %.1f%% of the blocks agree",
+             l.rows, l.more ? " (the newest; `terra logs like` looks at all)" : "",
+             100.0 / (l.units ? l.units : 1));
+        if (l.other_rows)
+            line(a, "%" PRIu64 " tokens of models of another shape are left out", l.other_rows);
+        line(a, "agreement  session    run  token  text");
+        for (size_t i = 0; i < l.n; i++)
+            line(a, "%8.1f%%  %7" PRId64 "  %5" PRId64 "  %5u  '%.*s'",
+                 l.places ? 100.0 * l.hit[i].same / l.places : 0.0, l.hit[i].session,
+                 l.hit[i].run, l.hit[i].pos, (int)(l.hit[i].n_text < 60 ? l.hit[i].n_text : 60),
+                 l.hit[i].text);
+        end(a);
+    }
+    pool_free(&pool);
+    return ok;
+}

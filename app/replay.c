@@ -197,6 +197,7 @@ static bool show(struct app *a, int64_t session, int64_t run, struct err *e)
         snprintf(a->title, sizeof a->title, "%.200s", s.title);
         a->titled = s.titled;
         list_runs(a, r, n, chosen->id);
+        live_origin_stored(a, chosen);
         free(a->source); /* a prompt may be run again; a document is not on screen */
         a->source = xstrndup(chosen->prompt, chosen->n_prompt);
         a->n_source = chosen->n_prompt;

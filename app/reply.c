@@ -47,8 +47,12 @@ bool reply_open(struct cli *c, struct reply *r, struct err *e)
                        r->ids->n, room);
     if (r->max_tokens > max_target)
         r->max_tokens = max_target;
-    if (decoder_only && r->ids->n + r->max_tokens > max_target)
-        r->max_tokens = max_target - (uint32_t)r->ids->n;
+    size_t used = (decoder_only ? r->ids->n : 0) + (r->forced ? r->forced->n : 0);
+    if (r->forced && used >= max_target)
+        return err_set(e, ERR_INPUT, "the model writes at most %u tokens: all are written",
+                       max_target);
+    if (used + r->max_tokens > max_target)
+        r->max_tokens = max_target - (uint32_t)used;
     c->out.ids = c->args->ids;
     if (!c->session && !cli_session(c, max_source, max_target, e))
         return false;
@@ -88,6 +92,7 @@ enum store_status reply_status(enum generate_stop stop)
 
 struct writing { /* the sink's view */
     struct cli *c;
+    struct terra_ids *ids; /* NULL: not wanted */
     uint32_t n;
 };
 
@@ -104,6 +109,8 @@ static void on_token(void *user, const struct terra_token *t, const char *piece,
     recorder_token(w->c->recorder, t, piece, n);
     headless_token(&w->c->out, 0, w->n, t, piece, n, true);
     w->n += t != NULL;
+    if (t && w->ids)
+        terra_ids_add(w->ids, t->id);
 }
 
 void reply_stats(struct cli *c, const struct generate_result *r, uint64_t tokens_in,
@@ -143,6 +150,10 @@ bool reply_run(struct cli *c, struct reply *r, struct err *e)
     headless_start(&c->out, &start);
     struct buf params = {0};
     cli_params(&r->sampling, r->max_tokens, r->style, &params);
+    if (r->forced) { /* behind the last member */
+        params.data[--params.len] = '\0';
+        buf_printf(&params, ",\"after\":%zu}", r->forced->n);
+    }
     struct recorder_run run = {.kind = r->kind,
                                .mode = reply_store_mode(c),
                                .prompt = r->prompt,
@@ -151,12 +162,17 @@ bool reply_run(struct cli *c, struct reply *r, struct err *e)
                                .seed = r->sampling.seed,
                                .n_in = (int64_t)r->ids->n,
                                .n_read = (int64_t)r->ids->n,
+                               .parent = r->parent,
                                .chunk = -1};
     recorder_begin(c->recorder, &run);
     buf_free(&params);
-    struct writing w = {c, 0};
+    struct writing w = {c, r->written, 0};
     struct generate_sink sink = {on_prefilled, on_token, &w};
     struct generate_opts o = {.sampling = r->sampling, .max_tokens = r->max_tokens};
+    if (r->forced) {
+        o.forced = r->forced->id;
+        o.n_forced = r->forced->n;
+    }
     struct err why = {0};
     bool ok = generate(c->session, c->shape, c->vocab, r->ids, &o, &sink, &r->result, &why);
     struct generate_result *g = &r->result;

@@ -20,6 +20,9 @@ struct reply {
     const char *style;           /* NULL: none */
     struct terra_sampling sampling;
     uint32_t max_tokens;
+    const struct terra_ids *forced; /* target tokens to go on behind; NULL: none */
+    int64_t parent;                 /* the run that wrote them; 0: not stored */
+    struct terra_ids *written;      /* each new token is added; NULL: not wanted */
     struct generate_result result;
 };
 

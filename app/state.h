@@ -95,6 +95,30 @@ struct app_sessions {
     int64_t renaming;
 };
 
+/* ---- where a run comes from -------------------------------------------------------------
+ */
+
+/* Enough to go on from any token of the run on screen. */
+struct app_origin {
+    char *text; /* what was read; NULL: nothing was run */
+    size_t n_text;
+    char style[24];          /* control word; "" none */
+    int kind;                /* enum store_kind */
+    int status;              /* enum store_status */
+    uint8_t model[32];       /* header_sha256 */
+    struct terra_ids forced; /* target tokens before the run's own */
+};
+
+/* A branch that was asked for, until its run begins. */
+struct app_branch {
+    bool on, pinned;
+    struct terra_ids forced;
+    int64_t parent; /* 0: not stored */
+    char style[24];
+    struct generate_pin pin;
+    uint16_t was; /* the unit chosen */
+};
+
 /* ---- dialog -------------------------------------------------------------------------------
  */
 
@@ -156,6 +180,9 @@ struct app {
     char *source; /* last prompt or document text run, for regenerate and compare */
     size_t n_source;
     bool source_is_document;
+
+    struct app_origin origin;
+    struct app_branch branch;
 
     /* document */
     bool has_document;

@@ -177,6 +177,7 @@ static void close_all(struct app *a)
     free(a->stat.layer);
     free(a->runs);
     free(a->source);
+    live_origin_free(a);
     free(a->kept_prompt);
 }
 

@@ -47,6 +47,7 @@ void job_free(struct job *j)
     free(j->path);
     free(j->text);
     free(j->model_b);
+    terra_ids_free(&j->forced);
     buf_free(&j->build);
     terra_model_close(j->opened);
     document_free(&j->document);
@@ -234,6 +235,53 @@ static bool job_summarize(struct worker *w, struct job *j, struct err *e)
                          &sink, &j->summary, e);
 }
 
+/* Target tokens left for the model to write. */
+static uint32_t room_left(const struct job *j, size_t n_source)
+{
+    const struct terra_config *c = terra_model_config(j->model);
+    size_t most = generate_max_target(c), used = j->forced.n + (c->n_enc ? 0 : n_source);
+    size_t left = used < most ? most - used : 0;
+    return left < j->summarize.max_tokens ? (uint32_t)left : j->summarize.max_tokens;
+}
+
+static bool job_branch(struct worker *w, struct job *j, struct err *e)
+{
+    struct terra_ids ids = {0};
+    struct generate_result r = {0};
+    struct err why = {0};
+    bool ok = summarize_source(&j->summarize, j->text, j->n_text, &ids, &why) &&
+              need_session(w, j, &why);
+    struct generate_opts o = {.sampling = j->summarize.sampling,
+                              .max_tokens = room_left(j, ids.n),
+                              .forced = j->forced.id,
+                              .n_forced = j->forced.n,
+                              .pin = j->pinned ? &j->pin : NULL};
+    if (ok && o.max_tokens == 0)
+        ok = err_set(&why, ERR_INPUT, "the model writes at most %u tokens: all are written",
+                     generate_max_target(terra_model_config(j->model)));
+    if (ok) {
+        j->ran = true;
+        setup_build(w->session, &j->build);
+        struct mail m = {.kind = MAIL_STEP,
+                         .step = {.kind = j->store_kind,
+                                  .build = buf_str(&j->build),
+                                  .no = 1,
+                                  .of = 1,
+                                  .n_in = (int64_t)ids.n,
+                                  .n_read = (int64_t)ids.n}};
+        worker_post(w, &m, j->text, j->n_text);
+        struct generate_sink sink = {on_prefilled, on_token, w};
+        ok = generate(w->session, j->summarize.config, j->summarize.vocab, &ids, &o, &sink, &r,
+                      &why);
+        on_end(w, NULL, &r, ok ? NULL : &why);
+    }
+    generate_result_free(&r);
+    terra_ids_free(&ids);
+    if (!ok && e)
+        *e = why;
+    return ok;
+}
+
 /* What both sides read: all of it, or the first chunk. */
 static size_t compare_bytes(const struct job *j)
 {
@@ -328,6 +376,8 @@ bool worker_run(struct worker *w, struct job *j, struct err *e)
         return job_summarize(w, j, e);
     case JOB_COMPARE:
         return job_compare(w, j, e);
+    case JOB_BRANCH:
+        return job_branch(w, j, e);
     case JOB_BANDWIDTH:
         j->bandwidth = terra_machine_bandwidth(j->threads, 3, e);
         return j->bandwidth > 0;

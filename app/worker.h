@@ -22,6 +22,7 @@ enum job_kind {
     JOB_READ,      /* read a document and plan; run nothing */
     JOB_SUMMARIZE, /* read if there is a path, plan, and run unless it must ask first */
     JOB_COMPARE,
+    JOB_BRANCH,   /* go on behind `forced` target tokens of the text's run */
     JOB_BANDWIDTH /* memory read speed with `threads` */
 };
 
@@ -41,6 +42,12 @@ struct job {
     /* compare */
     enum compare_kind against;
     char *model_b; /* folder; the job's own */
+
+    /* branch */
+    struct terra_ids forced;
+    bool pinned;
+    struct generate_pin pin;
+    int store_kind;
 
     /* results */
     struct buf build;           /* version, kernels and threads, once a session is open */

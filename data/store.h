@@ -294,6 +294,12 @@ bool store_run_pair(struct store *s, int64_t pair, struct pool *p, struct store_
                     size_t *n, struct err *e);
 bool store_tokens(struct store *s, int64_t run, struct pool *p, struct store_token **out,
                   size_t *n, struct err *e);
+/* Every target token of a run: the `n_forced` that it was given by force (its parent's, as
+ * many as its parameter "after" says), then its own. */
+bool store_run_target(struct store *s, int64_t run, struct pool *p, int32_t **ids, size_t *n,
+                      size_t *n_forced, struct err *e);
+/* A text among a run's parameters; NULL if there is none. */
+const char *store_param_text(const char *params, const char *key, struct pool *p);
 /* All rows of a stage from pos 0; n 0 if none are stored.  Missing rows are TRACE_NONE. */
 bool store_trace_get(struct store *s, int64_t run, enum store_stage stage, struct pool *p,
                      struct store_trace *out, struct err *e);
@@ -341,6 +347,37 @@ struct store_use {
 /* The newest matching run decides the shape.  rows 0: nothing is stored. */
 bool store_use(struct store *s, const struct store_use_opts *o, struct pool *p,
                struct store_use *out, struct err *e);
+
+/* ---- tokens alike --------------------------------------------------------------- */
+
+struct store_like_opts {
+    int64_t run; /* decoder token `pos` of it is what the others are compared with */
+    uint32_t pos;
+    uint32_t limit;    /* hits wanted; memory grows with it and not with the store */
+    uint64_t max_rows; /* tokens looked at, newest runs first; 0: all */
+};
+
+struct store_like_hit {
+    int64_t session, run;
+    uint32_t pos;
+    uint32_t same;    /* places with the same unit, of store_like.places */
+    const char *text; /* of the token: raw bytes, maybe none */
+    size_t n_text;
+};
+
+struct store_like {
+    uint32_t layers, blocks, units, places; /* places: that have a unit in this token */
+    uint64_t rows;                          /* compared */
+    uint64_t other_rows;                    /* of another shape or damaged: not compared */
+    bool more;                              /* max_rows ended it */
+    struct store_like_hit *hit;             /* most alike first; of equals the newest run's */
+    size_t n;
+};
+
+/* Tokens of all sessions that are not deleted whose choices agree most.  ERR_CHECK if that
+ * token has no stored choices. */
+bool store_like(struct store *s, const struct store_like_opts *o, struct pool *p,
+                struct store_like *out, struct err *e);
 
 /* ---- space ---------------------------------------------------------------------- */
 

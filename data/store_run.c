@@ -444,3 +444,48 @@ bool store_summary_list(struct store *s, int64_t document, struct pool *p,
         ok = read_steps(s, &(*out)[i], p, e);
     return ok;
 }
+
+/* ---- branches --------------------------------------------------------------------- */
+
+const char *store_param_text(const char *params, const char *key, struct pool *p)
+{
+    cJSON *o = cJSON_Parse(params);
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, key));
+    const char *out = text ? pool_copy(p, text, strlen(text) + 1) : NULL;
+    cJSON_Delete(o);
+    return out;
+}
+
+static size_t forced_tokens(const char *params)
+{
+    cJSON *o = cJSON_Parse(params);
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, "after");
+    double n = cJSON_IsNumber(v) ? v->valuedouble : 0;
+    cJSON_Delete(o);
+    return n > 0 && n < 1e9 ? (size_t)n : 0;
+}
+
+bool store_run_target(struct store *s, int64_t run, struct pool *p, int32_t **ids, size_t *n,
+                      size_t *n_forced, struct err *e)
+{
+    struct store_run r;
+    struct store_token *t;
+    int32_t *before = NULL;
+    size_t n_before = 0, n_own, skip;
+    if (!store_run_get(s, run, p, &r, e) || !store_tokens(s, run, p, &t, &n_own, e))
+        return false;
+    *n_forced = forced_tokens(r.params);
+    bool known = *n_forced == 0 || (r.parent > 0 && r.parent < run); /* it must end */
+    if (known && *n_forced && !store_run_target(s, r.parent, p, &before, &n_before, &skip, e))
+        return false;
+    if (!known || *n_forced > n_before)
+        return err_set(e, ERR_CHECK, "run %lld goes on from a run that is gone",
+                       (long long)run);
+    *n = *n_forced + n_own;
+    *ids = pool_get(p, *n + 1, sizeof **ids);
+    if (*n_forced)
+        memcpy(*ids, before, *n_forced * sizeof **ids);
+    for (size_t i = 0; i < n_own; i++)
+        (*ids)[*n_forced + i] = t[i].id;
+    return true;
+}

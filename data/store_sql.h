@@ -178,6 +178,9 @@
     X(TRACE_LIST,                                                                             \
       "SELECT plane, pos, n, codec, crc32, data FROM trace WHERE run_id = ?1 AND stage "      \
       "= ?2 ORDER BY plane DESC, pos")                                                        \
+    X(TOKEN_AT,                                                                               \
+      "SELECT r.session_id, t.text FROM run r LEFT JOIN token t ON t.run_id = r.id AND "      \
+      "t.pos = ?2 WHERE r.id = ?1")                                                           \
     X(TRACE_USE,                                                                              \
       "SELECT t.run_id, t.pos, t.n, t.codec, t.crc32, t.data FROM trace t JOIN run r ON "     \
       "r.id = t.run_id JOIN session s ON s.id = r.session_id WHERE t.stage = ?1 AND "         \

@@ -7,6 +7,7 @@
 #include "engine/feed_forward.h"
 #include "engine/projection.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- state ---------------------------------------------------------------------- */
@@ -155,6 +156,20 @@ static bool healthy(const struct pass *p, struct err *e)
                    b->stage == TERRA_ENCODER ? "encoder" : "decoder", b->layer, b->part);
 }
 
+/* What the head makes of the step's row here; NaN where the streams are narrower. */
+static void look(struct pass *p, const struct streams *x, size_t n, size_t first, size_t d)
+{
+    size_t V = p->m->cfg.out_vocab;
+    float *out = p->lens + p->layer * V;
+    if (p->step_row < first || p->step_row >= first + n)
+        return;
+    if (d == p->m->d_out)
+        head_run(p, x, p->step_row - first, 1, out, NULL);
+    else
+        for (size_t i = 0; i < V; i++)
+            out[i] = NAN;
+}
+
 static bool stack_run(struct pass *p, const struct stack *s, struct stack_state *st,
                       struct streams *x, size_t n, size_t first,
                       void (*progress)(void *, uint64_t), void *user, struct err *e)
@@ -173,6 +188,8 @@ static bool stack_run(struct pass *p, const struct stack *s, struct stack_state 
         if (it->kind == ITEM_BLOCK) {
             p->layer = blocks++;
             block(p, it, &st->item[i], x, n, first);
+            if (p->lens && p->stage == TERRA_DECODER)
+                look(p, x, n, first, d);
             if (progress)
                 progress(user, n);
         } else if (it->kind == ITEM_WIDEN) {

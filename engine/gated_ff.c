@@ -30,12 +30,13 @@ static bool add_unit(struct pass *p, const struct ff_weights *w, uint32_t row, f
     return true;
 }
 
-static void run_multiply(struct pass *p, const struct ff *ff, size_t n)
+static void run_multiply(struct pass *p, const struct ff *ff, size_t first_row, size_t n)
 {
     const struct ff_weights *w = &ff->s;
     struct scratch *s = &p->s;
     size_t K = w->blocks, N = w->units;
     compute_choose(p->cx, w, s->x, n, s->wide, s->unit, s->margin);
+    pass_pin(p, w->blocks, first_row, n);
     const float *z = s->wide + n * w->ctl1.rows; /* as compute_choose lays it out */
     for (size_t t = 0; t < n; t++)
         for (size_t k = 0; k < K; k++) {
@@ -46,7 +47,16 @@ static void run_multiply(struct pass *p, const struct ff *ff, size_t n)
         }
 }
 
-static void run_experts(struct pass *p, const struct ff *ff, size_t n)
+/* One block a layer. */
+static uint32_t pinned(const struct pass *p, size_t row, uint32_t chosen)
+{
+    if (p->n_pins == 0 || p->stage != TERRA_DECODER)
+        return chosen;
+    const struct pin *pin = p->pin + (size_t)p->layer * p->step_blocks;
+    return pin->unit != TERRA_NO_UNIT && row >= pin->from ? pin->unit : chosen;
+}
+
+static void run_experts(struct pass *p, const struct ff *ff, size_t first_row, size_t n)
 {
     struct scratch *s = &p->s;
     uint32_t X = ff->s.units, width = ff->f / X;
@@ -62,21 +72,22 @@ static void run_experts(struct pass *p, const struct ff *ff, size_t n)
                 second = z[i];
             }
         }
-        float gain = ff->kind == FF_SWITCH ? probability(z, X, best) : 1;
-        s->unit[t] = (uint16_t)best;
         s->margin[t] = z[best] - second;
+        best = pinned(p, first_row + t, best);
+        s->unit[t] = (uint16_t)best;
+        float gain = ff->kind == FF_SWITCH ? probability(z, X, best) : 1;
         s->alive[t] = 0;
         for (uint32_t i = best * width; i < (best + 1) * width; i++)
             s->alive[t] |= add_unit(p, &ff->s, i, gain, s->x + t * ff->d, s->y + t * ff->d);
     }
 }
 
-void gated_ff_run(struct pass *p, const struct ff *ff, size_t n)
+void gated_ff_run(struct pass *p, const struct ff *ff, size_t first_row, size_t n)
 {
     for (size_t t = 0; t < n; t++)
         memcpy(p->s.y + t * ff->d, ff->s.b2, ff->d * sizeof(float));
     if (ff->kind == FF_MULTIPLY)
-        run_multiply(p, ff, n);
+        run_multiply(p, ff, first_row, n);
     else
-        run_experts(p, ff, n);
+        run_experts(p, ff, first_row, n);
 }

@@ -12,6 +12,6 @@
 #include "engine/pass.h"
 
 /* p->s.y = layer(p->s.x) for n rows of a tile, with the choices in p->s. */
-void gated_ff_run(struct pass *p, const struct ff *ff, size_t n);
+void gated_ff_run(struct pass *p, const struct ff *ff, size_t first_row, size_t n);
 
 #endif

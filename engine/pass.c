@@ -29,6 +29,17 @@ void pass_check(struct pass *p, const char *part, const float *x, size_t n)
         p->bad = (struct bad_value){true, p->stage, p->layer, part};
 }
 
+void pass_pin(struct pass *p, uint32_t blocks, size_t first_row, size_t n)
+{
+    if (p->n_pins == 0 || p->stage != TERRA_DECODER)
+        return;
+    const struct pin *pin = p->pin + (size_t)p->layer * p->step_blocks;
+    for (uint32_t k = 0; k < blocks; k++)
+        for (size_t t = 0; pin[k].unit != TERRA_NO_UNIT && t < n; t++)
+            if (first_row + t >= pin[k].from)
+                p->s.unit[t * blocks + k] = pin[k].unit;
+}
+
 /* The widest of everything a tile's row needs. */
 struct widths {
     size_t d, heads, wq, wo, wide, hidden, small, blocks, hist;

@@ -53,6 +53,12 @@ struct bad_value {
     const char *part; /* "attention" ... */
 };
 
+/* A block that takes `unit` whatever its controller says. */
+struct pin {
+    uint16_t unit; /* TERRA_NO_UNIT: the controller's choice */
+    size_t from;   /* first decoder row it holds for */
+};
+
 struct pass {
     const struct terra_model *m;
     struct compute *cx;
@@ -75,6 +81,9 @@ struct pass {
     uint16_t *step_unit;
     float *step_margin;
     uint8_t *step_alive;
+    struct pin *pin; /* [layers][step_blocks] of the decoder */
+    uint32_t n_pins; /* of them in use: nothing is looked up while it is 0 */
+    float *lens;     /* logits [layers][out_vocab] of step_row after each block; NULL: none */
 };
 
 static inline bool pass_cancelled(const struct pass *p)
@@ -87,6 +96,9 @@ void pass_clock(struct pass *p, enum terra_part part, uint64_t *since);
 
 /* Notes the first part where one of n values is NaN or Inf. */
 void pass_check(struct pass *p, const char *part, const float *x, size_t n);
+
+/* Puts pinned units in place of a tile's choices in s.unit [n][blocks]. */
+void pass_pin(struct pass *p, uint32_t blocks, size_t first_row, size_t n);
 
 /* Rows per tile, so that scratch stays at a few megabytes for any model. */
 size_t pass_tile(const struct terra_model *m);

@@ -116,6 +116,7 @@ static void layout(struct terra_session *s, struct arena *a)
     s->pass.step_margin = arena_get(a, layers * blocks, sizeof(float));
     s->pass.step_alive = arena_get(a, layers * blocks, 1);
     s->pass.step_blocks = (uint32_t)blocks;
+    s->pass.pin = arena_get(a, layers * blocks, sizeof *s->pass.pin);
     sampler_layout(&s->sampler, a, m->cfg.out_vocab);
 }
 
@@ -153,6 +154,46 @@ static void choose_sizes(struct terra_session *s)
     s->cache = choose_cache(s);
 }
 
+/* ---- pins ------------------------------------------------------------------------ */
+
+static void clear_pins(struct terra_session *s)
+{
+    for (size_t i = 0; i < (size_t)s->m->cfg.n_dec * s->pass.step_blocks; i++)
+        s->pass.pin[i].unit = TERRA_NO_UNIT;
+    s->pass.n_pins = 0;
+}
+
+static const struct ff *decoder_ff(const struct terra_model *m, uint32_t layer)
+{
+    for (uint32_t i = 0; i < m->dec.n; i++)
+        if (m->dec.item[i].kind == ITEM_BLOCK && layer-- == 0)
+            return &m->dec.item[i].ff;
+    return NULL;
+}
+
+bool terra_pin(struct terra_session *s, uint32_t layer, uint32_t block, uint16_t unit,
+               struct err *e)
+{
+    const struct ff *ff = decoder_ff(s->m, layer);
+    if (!ff)
+        return err_set(e, ERR_USAGE, "decoder layer %u: there are %u, from 0", layer,
+                       s->m->cfg.n_dec);
+    if (ff->kind == FF_DENSE)
+        return err_set(e, ERR_USAGE, "decoder layer %u is dense: it chooses no units", layer);
+    if (s->o.mode == TERRA_OPEN)
+        return err_set(e, ERR_USAGE, "in open mode all units are used: none can be pinned");
+    if (block >= ff->s.blocks)
+        return err_set(e, ERR_USAGE, "block %u: layer %u has %u, from 0", block, layer,
+                       ff->s.blocks);
+    if (unit != TERRA_NO_UNIT && unit >= ff->s.units)
+        return err_set(e, ERR_USAGE, "unit %u: a block has %u, from 0", unit, ff->s.units);
+    struct pin *p = &s->pass.pin[(size_t)layer * s->pass.step_blocks + block];
+    s->pass.n_pins += (unit != TERRA_NO_UNIT) - (p->unit != TERRA_NO_UNIT);
+    p->unit = unit;
+    p->from = s->whole ? s->n_e + s->n_target + s->have_logits : s->fed;
+    return true;
+}
+
 struct terra_session *terra_session_open(const struct terra_model *m,
                                          const struct terra_session_opts *o, struct err *e)
 {
@@ -174,6 +215,7 @@ struct terra_session *terra_session_open(const struct terra_model *m,
         goto fail;
     }
     layout(s, &s->arena);
+    clear_pins(s);
     memset(s->pass.step_unit, 0xff, sizeof(uint16_t) * m->cfg.n_dec * s->pass.step_blocks);
     s->cx = compute_open(o->threads, NULL, e);
     if (!s->cx)
@@ -273,6 +315,7 @@ bool terra_prefill(struct terra_session *s, const int32_t *source, size_t n_sour
     uint64_t start = clock_ns();
     s->ready = s->have_logits = false;
     s->n_source = s->n_e = s->n_target = s->fed = 0;
+    clear_pins(s);
     if (n_source > 0 && c->n_enc == 0)
         return err_set(e, ERR_INPUT,
                        "the model has no encoder: feed the text as target tokens");
@@ -424,6 +467,18 @@ const float *terra_logits(struct terra_session *s, struct err *e)
     memcpy(s->part_ns, s->pass.part_ns, sizeof s->part_ns);
     s->have_logits = true;
     return s->logits;
+}
+
+bool terra_lens(struct terra_session *s, float *logits, struct err *e)
+{
+    if (!has_timeline(s, e))
+        return false;
+    if (s->have_logits)
+        return err_set(e, ERR_USAGE, "the lens must look before terra_logits");
+    s->pass.lens = logits;
+    bool ok = terra_logits(s, e) != NULL;
+    s->pass.lens = NULL;
+    return ok;
 }
 
 bool terra_accept(struct terra_session *s, int32_t id, struct err *e)

@@ -277,6 +277,17 @@ bool terra_feed(struct terra_session *s, const int32_t *ids, size_t n, float *lo
 /* Logits [out_vocab] of the next token; computed once, the session's memory. */
 const float *terra_logits(struct terra_session *s, struct err *e);
 
+/* terra_logits, and what the head (final norm and loss) makes of the mean of both streams
+ * after every decoder block, the "logit lens": logits is [n_dec][out_vocab].  The last row
+ * is terra_logits; NaN where a layer is narrower than the last.  Ask before terra_logits. */
+bool terra_lens(struct terra_session *s, float *logits, struct err *e);
+
+/* From the next computed row on, a block of decoder layer `layer` takes `unit` whatever its
+ * controller says; TERRA_NO_UNIT gives it back, and terra_prefill gives back all.  Sparse and
+ * masked mode alike; ERR_USAGE for what does not exist, a dense layer and open mode. */
+bool terra_pin(struct terra_session *s, uint32_t layer, uint32_t block, uint16_t unit,
+               struct err *e);
+
 /* Makes `id` the pending token. */
 bool terra_accept(struct terra_session *s, int32_t id, struct err *e);
 

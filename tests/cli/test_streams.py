@@ -14,10 +14,11 @@ import re
 import select
 import shutil
 import signal
+import sqlite3
 import subprocess
 import unittest
 
-from common import SPARSE, TERRA, TEXT, Case
+from common import DENSE, SPARSE, TERRA, TEXT, Case
 
 
 class Streams(Case):
@@ -237,6 +238,69 @@ class Streams(Case):
             self.assertEqual(done.of("end")[0]["text"], pieces)
             bad += pieces.count("\ufffd")
         self.assertGreater(bad, 0)  # a random model writes malformed bytes too
+
+    def test_chat_continues_a_reply(self) -> None:
+        self.works("chat", "-n", "4", stdin=b"/continue\nThe cat sat.\n/continue\n/bye\n")
+        with sqlite3.connect(self.db) as db:
+            rows = db.execute("SELECT id, parent_id, params, status FROM run ORDER BY id")
+            runs = rows.fetchall()
+            ids = [t[0] for t in db.execute("SELECT id FROM token ORDER BY run_id, pos")]
+        self.assertEqual([(r[0], r[1]) for r in runs], [(1, None), (2, 1)])
+        self.assertEqual(json.loads(runs[1][2])["after"], 4)
+        whole = self.works("run", "-n", "8", "--json", "--no-log", "The cat sat.")
+        self.assertEqual(ids, [t["id"] for t in whole.tokens])
+
+    def test_logs_like(self) -> None:
+        for prompt in ("The cat sat.", "A dog ran.", "The cat sat."):
+            self.works("run", "-n", "6", prompt)
+        units = [
+            [sum(t["units"], []) for t in self.works("trace", str(r), "--json").of("trace")]
+            for r in (1, 2, 3)
+        ]
+        want = units[0][2]
+        alike = {
+            (r + 1, i): sum(a == b for a, b in zip(row, want, strict=True)) / len(want)
+            for r, rows in enumerate(units)
+            for i, row in enumerate(rows)
+            if (r, i) != (0, 2)
+        }
+        hits = self.works("logs", "like", "1", "2", "--json").of("like")
+        got = [((h["run"], h["pos"]), h["agreement"]) for h in hits]
+        self.assertEqual(got[0], ((3, 2), 1))  # the same prompt again
+        self.assertEqual(len(got), len(alike))
+        for key, share in got:
+            self.assertAlmostEqual(share, alike[key], places=5)
+        self.assertEqual(got, sorted(got, key=lambda hit: hit[1], reverse=True))
+        self.assertEqual({h["chance"] for h in hits}, {0.25})
+        few = self.works("logs", "like", "1", "2", "-l", "3")
+        self.assertEqual(len(few.out.splitlines()), 3)
+        self.assertIn("17 tokens compared; chance alone makes 25.0% agree", few.err)
+        self.assertIn("no stored choices", self.fails(1, "logs", "like", "1", "6"))
+        self.assertIn("not the number of a token", self.fails(2, "logs", "like", "1", "x"))
+
+    def test_lens(self) -> None:
+        self.works("run", "-n", "5", "The cat sat.")
+        tokens = self.works("run", "-n", "5", "--json", "--no-log", "The cat sat.").tokens
+        units = self.works("trace", "last", "--json").of("trace")
+        for i, token in enumerate(tokens):
+            rows = self.works("trace", "last", "--lens", str(i), "--json").of("lens")
+            self.assertEqual([r["layer"] for r in rows], list(range(len(rows))))
+            last = rows[-1]  # greedy: the last layer's top token is what was written
+            self.assertEqual((last["id"], last["rank"]), (token["id"], 1))
+            self.assertAlmostEqual(last["p"], token["p"], delta=1e-4)
+            self.assertEqual([r["units"] for r in rows], units[i]["units"])
+            for r in rows:
+                self.assertTrue(0 < r["p"] <= 1 and r["rank"] >= 1)
+                self.assertEqual(r["rank"] == 1, r["id"] == token["id"])
+        csv_rows = self.works("trace", "1", "--lens", "0").out.splitlines()
+        self.assertEqual(csv_rows[0], "layer,id,p,rank,units")
+        self.assertEqual(len(csv_rows), 1 + len(rows))
+        self.assertIn("has 5 tokens", self.fails(1, "trace", "1", "--lens", "5"))
+        self.assertIn("another model", self.fails(1, "trace", "1", "--lens", "0", "-m", DENSE))
+
+    def test_chat_has_nothing_to_continue(self) -> None:
+        done = self.works("chat", stdin=b"/continue\n/bye\n")
+        self.assertIn("nothing to continue", done.err)
 
     def test_chat(self) -> None:
         script = (

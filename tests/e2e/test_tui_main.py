@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
+import subprocess
 import unittest
 
-from tui import TuiTest, wait_for
+from tui import TERRA, Tui, TuiTest, wait_for
 
 
 class Sizes(TuiTest):
@@ -178,6 +180,107 @@ class Running(TuiTest):
         t.type("/set temp nonsense")
         t.keys("Enter")
         t.wait(lambda s: "temp" in s["message"] and "nonsense" in s["message"])
+
+    def tokens(self, run: int) -> list[int]:
+        rows = self.home.sql(f"SELECT id FROM token WHERE run_id = {run} ORDER BY pos")
+        return [r[0] for r in rows]
+
+    def after(self, run: int) -> tuple[int, dict]:
+        """A run's parent and parameters."""
+        parent, params = self.home.sql(f"SELECT parent_id, params FROM run WHERE id = {run}")[0]
+        return parent, json.loads(params)
+
+    def say(self, t: Tui, line: str) -> None:
+        if t.idle()["focus"] != "prompt":
+            t.keys("i")
+            t.wait(focus="prompt")
+        t.type(f"/{line}")
+        t.keys("Enter")
+
+    def command(self, t: Tui, line: str, run: int) -> None:
+        self.say(t, line)
+        wait_for(
+            lambda: self.home.sql(f"SELECT 1 FROM run WHERE id = {run} AND end_ms IS NOT NULL"),
+            lambda: f"no run {run}\n{t.screen()}",
+        )
+        t.idle()
+
+    def test_continue_is_the_longer_run(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        self.command(t, "continue", 2)
+        self.command(t, "continue", 3)
+        self.assertIn("saved as run 3", t.screen())
+        self.assertIn("going on after token 40", t.screen())
+        self.say(t, "set max_tokens 60")
+        self.command(t, "regenerate", 4)
+        long = self.tokens(4)
+        self.assertEqual(len(long), 60)
+        self.assertEqual(self.tokens(1) + self.tokens(2) + self.tokens(3), long)
+        self.assertEqual([self.after(r)[0] for r in (1, 2, 3)], [None, 1, 2])
+        self.assertEqual([self.after(r)[1].get("after") for r in (1, 2, 3)], [None, 20, 40])
+        t.keys("C-d")
+
+    def test_nothing_to_continue(self) -> None:
+        t = self.start("-n", "20")
+        t.idle(focus="prompt")
+        self.say(t, "continue")
+        t.wait_screen("nothing was run yet")
+        self.say(t, "whatif many")
+        t.wait_screen("'many' is not the number of a unit")
+
+    def test_what_if_branches(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        for line in ("goto 7", "layer 2", "block 5"):
+            self.say(t, line)
+        self.command(t, "whatif", 2)
+        t.wait_screen("what if layer 2 block 5 took unit")
+        parent, params = self.after(2)
+        pin = params["pin"]
+        self.assertEqual((parent, params["after"]), (1, 7))
+        self.assertEqual((pin["layer"], pin["block"]), (2, 5))
+        self.assertEqual(pin["unit"], (pin["was"] + 1) % 16)
+        trace = self.units(2, 2, 5)
+        self.assertEqual(set(trace), {pin["unit"]})  # the block obeyed, for every token
+        self.assertEqual(self.units(1, 2, 5)[7], pin["was"])
+        # From the stored run: what was chosen anyway changes the token not.
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("{")
+        t.idle(tokens=20)
+        self.say(t, "goto 7")
+        self.command(t, f"whatif {pin['was']}", 3)
+        self.assertEqual(self.tokens(3)[0], self.tokens(1)[7])
+        self.assertEqual(self.after(3)[0], 1)
+        self.say(t, "whatif 16")
+        t.wait_screen("a block has 16 units")
+
+    def test_like_searches_all_runs(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        self.say(t, "like")
+        screen = t.wait_screen("like token 19 of run 1")
+        self.assertIn("19 tokens compared; chance alone makes 6.2% of the blocks agree", screen)
+        self.command(t, "regenerate", 2)
+        self.say(t, "goto 3")
+        self.say(t, "like")
+        screen = t.wait_screen("like token 3 of run 2")
+        self.assertIn("39 tokens compared", screen)
+        first = screen.split("agreement  session")[1].split("\n")[1]
+        self.assertEqual(first.split()[:4], ["100.0%", "1", "1", "3"])  # its twin
+
+    def units(self, run: int, layer: int, block: int) -> list[int]:
+        """What a block chose in every token of a stored run."""
+        done = subprocess.run(
+            [str(TERRA), "trace", str(run), "--layer", str(layer), "--db", str(self.home.db)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=self.home.env(),
+        )
+        rows = [line.split(",") for line in done.stdout.splitlines()[1:]]
+        return [int(r[5]) for r in rows if int(r[4]) == block]
 
     def test_regenerate_keeps_the_old_run(self) -> None:
         t = self.start("-n", "20", self.home.document())

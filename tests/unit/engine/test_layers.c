@@ -333,7 +333,7 @@ static void test_sparse_ff_times_controller(void **s)
     sparse_of(&r, FF_MULTIPLY);
     pass_open(&r, get(&r, "x")->rows);
     load_x(&r, &n);
-    gated_ff_run(&r.p, &r.item.ff, n);
+    gated_ff_run(&r.p, &r.item.ff, 0, n);
     check_choice(&r, r.p.s.unit);
     check(&r, r.p.s.y);
     rig_close(&r);
@@ -356,7 +356,7 @@ static void run_experts(const char *name, enum ff_kind kind)
     ff->f = ff->s.w1.rows;
     pass_open(&r, get(&r, "x")->rows);
     load_x(&r, &n);
-    gated_ff_run(&r.p, ff, n);
+    gated_ff_run(&r.p, ff, 0, n);
     check_choice(&r, r.p.s.unit);
     check(&r, r.p.s.y);
     rig_close(&r);

@@ -175,6 +175,150 @@ static void test_sparse_is_masked(void **state)
     }
 }
 
+/* `source` with the padding that LSH's chunks want. */
+static const int32_t padded_source[16] = {5, 9, 17, 33, 4, 60, 7, 7, 90, 2, 14, 3};
+
+/* Greedy steps after three fed tokens, block 2 of the last layer pinned to `unit` after two
+ * more; the logits of six steps, and what the block took in each. */
+#define PIN_STEPS 6
+static void run_pinned(const struct terra_model *m, enum terra_mode mode, uint16_t unit,
+                       float *logits, uint16_t took[PIN_STEPS], bool *scalar)
+{
+    struct err e = {0};
+    struct terra_session_opts o = plain_opts(mode);
+    struct terra_session *s = open_session(m, &o);
+    struct terra_sampling greedy = {0};
+    struct terra_token t;
+    size_t V = vocab_of(m);
+    uint32_t last = terra_model_config(m)->n_dec - 1;
+    assert_true(terra_prefill(s, padded_source, 16, &e));
+    assert_true(terra_feed(s, target, 3, NULL, &e));
+    for (int i = 0; i < PIN_STEPS; i++) {
+        if (i == 2 && unit != TERRA_NO_UNIT && !terra_pin(s, last, 2, unit, &e))
+            fail_msg("%s", e.msg);
+        const float *y = terra_logits(s, &e);
+        assert_non_null(y);
+        memcpy(logits + (size_t)i * V, y, V * sizeof *y);
+        assert_true(terra_next(s, &greedy, &t, &e));
+        took[i] = t.unit[last * t.blocks + 2];
+    }
+    *scalar = strcmp(terra_session_kernels(s), "scalar") == 0;
+    terra_session_close(s);
+}
+
+static void test_pin(void **state)
+{
+    (void)state;
+    static const char *const name[] = {"c4_medium_tiny", "concat_multconv", "one_swap", "lsh"};
+    for (size_t k = 0; k < sizeof name / sizeof *name; k++) {
+        struct terra_model *m = open_model(name[k]);
+        size_t V = vocab_of(m), n = PIN_STEPS * V;
+        float *free_run = xcalloc(n, sizeof *free_run), *a = xcalloc(n, sizeof *a),
+              *b = xcalloc(n, sizeof *b);
+        uint16_t chose[PIN_STEPS], took[PIN_STEPS], masked[PIN_STEPS];
+        uint16_t units = (uint16_t)terra_model_config(m)->ff_block;
+        bool scalar, changed = false;
+        run_pinned(m, TERRA_SPARSE, TERRA_NO_UNIT, free_run, chose, &scalar);
+        for (uint16_t unit = 0; unit < units; unit++) {
+            run_pinned(m, TERRA_SPARSE, unit, a, took, &scalar);
+            run_pinned(m, TERRA_MASKED, unit, b, masked, &scalar);
+            assert_memory_equal(took, masked, sizeof took);
+            assert_close(a, b, n, 1e-5, name[k]);
+            if (scalar)
+                assert_memory_equal(a, b, n * sizeof *a);
+            /* nothing before the pin changes; after it the block obeys */
+            assert_memory_equal(a, free_run, 2 * V * sizeof *a);
+            for (int i = 2; i < PIN_STEPS; i++)
+                assert_int_equal(took[i], unit);
+            bool same = memcmp(a + 2 * V, free_run + 2 * V, V * sizeof *a) == 0;
+            if (unit == chose[2]) /* what it chose anyway */
+                assert_true(same);
+            else
+                changed |= !same;
+        }
+        assert_true(changed);
+        free(free_run);
+        free(a);
+        free(b);
+        terra_model_close(m);
+    }
+}
+
+static void refuses_pin(struct terra_session *s, uint32_t layer, uint32_t block, uint16_t unit,
+                        const char *why)
+{
+    struct err e = {0};
+    assert_false(terra_pin(s, layer, block, unit, &e));
+    assert_int_equal(e.kind, ERR_USAGE);
+    if (!strstr(e.msg, why))
+        fail_msg("'%s' does not say '%s'", e.msg, why);
+}
+
+static void test_pin_limits(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct terra_model *m = open_model("c4_medium_tiny");
+    const struct terra_config *c = terra_model_config(m);
+    struct terra_session_opts o = plain_opts(TERRA_SPARSE);
+    struct terra_session *s = open_session(m, &o);
+    refuses_pin(s, c->n_dec, 0, 0, "layer");
+    refuses_pin(s, 0, terra_config_blocks(c, c->n_enc), 0, "block");
+    refuses_pin(s, 0, 0, (uint16_t)c->ff_block, "unit");
+    assert_true(terra_pin(s, 0, 0, 0, &e));
+    assert_true(terra_pin(s, 0, 0, TERRA_NO_UNIT, &e));
+    terra_session_close(s);
+    o.mode = TERRA_OPEN;
+    s = open_session(m, &o);
+    refuses_pin(s, 0, 0, 0, "open");
+    terra_session_close(s);
+    terra_model_close(m);
+    m = open_model("dense_twin");
+    o.mode = TERRA_SPARSE;
+    s = open_session(m, &o);
+    refuses_pin(s, 0, 0, 0, "dense");
+    terra_session_close(s);
+    terra_model_close(m);
+}
+
+/* The lens changes nothing, its last layer is the head's answer, the others are not. */
+static void test_lens(void **state)
+{
+    (void)state;
+    static const char *const name[] = {"c4_medium_tiny", "concat_multconv", "dense_twin",
+                                       "lsh"};
+    for (size_t k = 0; k < sizeof name / sizeof *name; k++) {
+        struct err e = {0};
+        struct terra_model *m = open_model(name[k]);
+        struct terra_session_opts o = plain_opts(TERRA_SPARSE);
+        size_t V = vocab_of(m), layers = terra_model_config(m)->n_dec;
+        struct terra_session *s = open_session(m, &o);
+        float *plain = xcalloc(2 * V, sizeof *plain), *lens = xcalloc(layers * V, sizeof *lens);
+        assert_true(terra_prefill(s, padded_source, 16, &e));
+        assert_true(terra_feed(s, target, 4, NULL, &e));
+        memcpy(plain, terra_logits(s, &e), V * sizeof *plain);
+        assert_true(terra_accept(s, target[4], &e));
+        memcpy(plain + V, terra_logits(s, &e), V * sizeof *plain);
+        assert_false(terra_lens(s, lens, &e)); /* too late */
+        assert_int_equal(e.kind, ERR_USAGE);
+
+        assert_true(terra_prefill(s, padded_source, 16, &e));
+        assert_true(terra_feed(s, target, 4, NULL, &e));
+        assert_true(terra_lens(s, lens, &e));
+        assert_memory_equal(lens + (layers - 1) * V, plain, V * sizeof *plain);
+        assert_memory_equal(terra_logits(s, &e), plain, V * sizeof *plain);
+        for (size_t l = 0; l + 1 < layers; l++) /* every layer does something */
+            if (!isnan(lens[l * V]))
+                assert_memory_not_equal(lens + l * V, lens + (l + 1) * V, V * sizeof *lens);
+        assert_true(terra_accept(s, target[4], &e));
+        assert_memory_equal(terra_logits(s, &e), plain + V, V * sizeof *plain);
+        free(plain);
+        free(lens);
+        terra_session_close(s);
+        terra_model_close(m);
+    }
+}
+
 static void test_open_is_another_function(void **state)
 {
     (void)state;
@@ -456,6 +600,9 @@ int main(void)
         cmocka_unit_test(test_incremental_is_full),
         cmocka_unit_test(test_padding),
         cmocka_unit_test(test_sparse_is_masked),
+        cmocka_unit_test(test_pin),
+        cmocka_unit_test(test_pin_limits),
+        cmocka_unit_test(test_lens),
         cmocka_unit_test(test_open_is_another_function),
         cmocka_unit_test(test_threads_change_nothing),
         cmocka_unit_test(test_next_reports),

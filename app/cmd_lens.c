@@ -1,0 +1,110 @@
+/* cmd_lens.c - `terra trace RUN --lens TOKEN`: the top token after each decoder layer.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "app/cmd_lens.h"
+
+#include "app/lens.h"
+#include "app/summarize.h"
+#include "engine/base/json_out.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static void add_units(struct buf *b, const struct lens *v, uint32_t layer, bool json)
+{
+    for (uint32_t k = 0; k < v->blocks; k++) {
+        uint16_t unit = v->unit[(size_t)layer * v->blocks + k];
+        if (unit == TERRA_NO_UNIT)
+            continue;
+        if (json)
+            json_int(b, NULL, unit);
+        else
+            buf_printf(b, "%s%u", k ? " " : "", unit);
+    }
+}
+
+static void add_row(struct cli *c, const struct lens *v, uint32_t layer, struct buf *b)
+{
+    const struct lens_row *r = &v->row[layer];
+    size_t n = 0;
+    const char *text = c->vocab && r->id >= 0 ? terra_token_bytes(c->vocab, r->id, &n) : "";
+    if (c->args->json) {
+        headless_object(b, "lens");
+        json_int(b, "layer", layer);
+        json_int(b, "id", r->id);
+        json_str(b, "text", text, n);
+        json_num(b, "p", r->p, 6);
+        json_int(b, "rank", r->rank);
+        json_open(b, "units", '[');
+        add_units(b, v, layer, true);
+        json_close(b, ']');
+        json_close(b, '}');
+    } else {
+        buf_printf(b, "%u,%d,%.6g,%u,\"", layer, r->id, r->p, r->rank);
+        add_units(b, v, layer, false);
+        buf_add_byte(b, '"');
+    }
+    buf_add_byte(b, '\n');
+}
+
+static bool print(struct cli *c, const struct lens *v, struct err *e)
+{
+    struct buf b = {0};
+    if (!c->args->json)
+        buf_add_str(&b, "layer,id,p,rank,units\n");
+    for (uint32_t l = 0; l < v->layers; l++)
+        add_row(c, v, l, &b);
+    bool ok = cli_output(c, buf_str(&b), b.len, e);
+    buf_free(&b);
+    return ok;
+}
+
+/* The model on the command line must be the one that wrote the run. */
+static bool same_model(struct cli *c, const struct store_run *r, struct pool *p, struct err *e)
+{
+    struct store_model m;
+    struct terra_model_info info;
+    if (!store_model_get(c->store, r->model, p, &m, e))
+        return false;
+    terra_model_info(c->model, &info);
+    return memcmp(m.header_sha256, info.header_sha256, sizeof m.header_sha256) == 0 ||
+           err_set(e, ERR_CHECK, "run %" PRId64 " was written by another model: -m %s", r->id,
+                   m.path);
+}
+
+static bool source(struct cli *c, const struct store_run *r, struct pool *p,
+                   struct terra_ids *out, struct err *e)
+{
+    const char *name, *style = store_param_text(r->params, "style", p);
+    struct summarize_opts o = {.config = c->shape, .vocab = c->vocab, .style = -1};
+    if (!c->vocab)
+        return err_set(e, ERR_MODEL, "%s has no vocabulary", c->shape->name);
+    if (style && !setup_style(c->shape, style, &o.style, &name, e))
+        return false;
+    return summarize_source(&o, r->prompt, r->n_prompt, out, e);
+}
+
+bool cmd_lens(struct cli *c, int64_t run, struct err *e)
+{
+    struct pool pool = {0};
+    struct store_run r;
+    struct terra_ids ids = {0};
+    struct lens v = {0};
+    int32_t *target;
+    size_t n, forced;
+    bool ok = cli_model(c, e) && store_run_get(c->store, run, &pool, &r, e) &&
+              store_run_target(c->store, run, &pool, &target, &n, &forced, e) &&
+              same_model(c, &r, &pool, e);
+    if (ok && strstr(r.params, "\"pin\":"))
+        cli_note(c, "run %" PRId64 " pins a block; the lens looks without the pin", run);
+    uint64_t at = ok ? forced + (uint64_t)c->args->lens : 0;
+    if (ok && at >= n)
+        ok = err_set(e, ERR_CHECK, "run %" PRId64 " has %zu tokens, from 0", run, n - forced);
+    ok = ok && source(c, &r, &pool, &ids, e) &&
+         cli_session(c, generate_max_source(c->shape), generate_max_target(c->shape), e) &&
+         lens_run(c->session, c->shape, &ids, target, at, &v, e) && print(c, &v, e);
+    lens_free(&v);
+    terra_ids_free(&ids);
+    pool_free(&pool);
+    return ok;
+}

@@ -1,0 +1,202 @@
+/* Going on from a token of the run on screen: continue, and what-if.
+ * SPDX-License-Identifier: MIT */
+#include "app/live_impl.h"
+#include "app/setup.h"
+#include "engine/base/xalloc.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- where a run comes from ---------------------------------------------------------- */
+
+static void set_origin(struct app *a, const char *text, size_t n, int kind, const char *style)
+{
+    struct app_origin *o = &a->origin;
+    free(o->text);
+    o->text = xstrndup(text, n);
+    o->n_text = n;
+    o->kind = kind;
+    snprintf(o->style, sizeof o->style, "%s", style ? style : "");
+}
+
+static void set_forced(struct app *a, const int32_t *id, size_t n)
+{
+    a->origin.forced.n = 0;
+    for (size_t i = 0; i < n; i++)
+        terra_ids_add(&a->origin.forced, id[i]);
+}
+
+void live_origin_begin(struct app *a, const struct mail *m)
+{
+    bool document = a->source_is_document && a->has_document;
+    bool chat = m->step.kind == STORE_SUMMARY && !document && !a->branch.on;
+    set_origin(a, buf_str(&m->text), m->text.len, chat ? STORE_CHAT : m->step.kind,
+               a->branch.on ? a->branch.style : live_style(a));
+    a->origin.status = STORE_RUNNING;
+    memcpy(a->origin.model, a->model_info.header_sha256, sizeof a->origin.model);
+    set_forced(a, a->branch.forced.id, a->branch.on ? a->branch.forced.n : 0);
+}
+
+void live_origin_stored(struct app *a, const struct store_run *r)
+{
+    struct pool p = {0};
+    struct store_model m;
+    int32_t *id;
+    size_t n, n_forced;
+    struct err e = {0};
+    set_origin(a, r->prompt, r->n_prompt, r->kind, store_param_text(r->params, "style", &p));
+    a->origin.status = r->status;
+    set_forced(a, NULL, 0);
+    memset(a->origin.model, 0, sizeof a->origin.model);
+    if (store_model_get(a->store, r->model, &p, &m, &e) &&
+        store_run_target(a->store, r->id, &p, &id, &n, &n_forced, &e)) {
+        memcpy(a->origin.model, m.header_sha256, sizeof a->origin.model);
+        set_forced(a, id, n_forced);
+    } else { /* it can be looked at, but not gone on from */
+        free(a->origin.text);
+        a->origin.text = NULL;
+    }
+    pool_free(&p);
+}
+
+void live_origin_free(struct app *a)
+{
+    free(a->origin.text);
+    terra_ids_free(&a->origin.forced);
+    terra_ids_free(&a->branch.forced);
+}
+
+/* ---- asking for a branch ----------------------------------------------------------------- */
+
+/* The run on screen can be gone on from; else says why not. */
+static bool can_branch(struct app *a)
+{
+    const char *why = NULL;
+    if (app_running(a))
+        why = "something is still running; Esc stops it";
+    else if (!a->origin.text || a->run.n == 0)
+        why = "nothing was run yet that could be gone on from";
+    else if (!a->model)
+        why = "no model is open; :model PATH opens one";
+    else if (memcmp(a->origin.model, a->model_info.header_sha256, sizeof a->origin.model) != 0)
+        why = "this run was written by another model; open that one with :model PATH";
+    if (why)
+        app_say(a, VM_WARN, "%s", why);
+    return !why;
+}
+
+/* Behind the first `n_own` tokens of the run on screen. */
+static unsigned branch(struct app *a, size_t n_own)
+{
+    struct err e = {0};
+    struct app_branch *b = &a->branch;
+    const char *name;
+    struct job *j = live_job(a, JOB_BRANCH, &e);
+    if (!j)
+        return app_fail(a, &e);
+    j->summarize.style = -1;
+    if (*a->origin.style &&
+        !setup_style(a->shape, a->origin.style, &j->summarize.style, &name, &e)) {
+        job_free(j);
+        return app_fail(a, &e);
+    }
+    j->text = xstrndup(a->origin.text, a->origin.n_text);
+    j->n_text = a->origin.n_text;
+    j->store_kind = a->origin.kind;
+    b->forced.n = 0;
+    for (size_t i = 0; i < a->origin.forced.n; i++)
+        terra_ids_add(&b->forced, a->origin.forced.id[i]);
+    for (size_t i = 0; i < n_own; i++)
+        terra_ids_add(&b->forced, a->run.token[i].id);
+    for (size_t i = 0; i < b->forced.n; i++)
+        terra_ids_add(&j->forced, b->forced.id[i]);
+    b->on = true;
+    b->parent = a->run_id;
+    snprintf(b->style, sizeof b->style, "%s", a->origin.style);
+    j->pinned = b->pinned;
+    j->pin = b->pin;
+    return live_submit(a, j, BUSY_PREFILL);
+}
+
+unsigned live_continue(struct app *a)
+{
+    if (!can_branch(a))
+        return EFFECT_DRAW;
+    if (a->origin.status != STORE_LENGTH) {
+        app_say(a, VM_INFO, "nothing to continue: the token limit did not end this reply");
+        return EFFECT_DRAW;
+    }
+    a->branch.pinned = false;
+    return branch(a, a->run.n);
+}
+
+unsigned live_what_if(struct app *a, int32_t unit)
+{
+    const struct choice_rows *r = &a->run.dec;
+    int64_t token = app_token(a);
+    if (!can_branch(a))
+        return EFFECT_DRAW;
+    if (a->stage != STAGE_DEC || token < 0 || (size_t)token >= r->n) {
+        app_say(a, VM_INFO, "whatif needs a decoder token with choices under the cursor");
+        return EFFECT_DRAW;
+    }
+    uint16_t was = choice_row(r, (size_t)token)[a->layer * r->blocks + a->block];
+    if (was >= r->units) {
+        app_say(a, VM_INFO, "there is no block here; move with j k [ ]");
+        return EFFECT_DRAW;
+    }
+    if (unit < 0)
+        unit = (was + 1) % (int32_t)r->units;
+    if (unit >= (int32_t)r->units) {
+        app_say(a, VM_WARN, "whatif UNIT: a block has %u units, from 0", r->units);
+        return EFFECT_DRAW;
+    }
+    a->branch.pinned = true;
+    a->branch.pin = (struct generate_pin){a->layer, a->block, (uint16_t)unit};
+    a->branch.was = was;
+    return branch(a, (size_t)token);
+}
+
+/* ---- its run -------------------------------------------------------------------------------
+ */
+
+void live_branch_params(const struct app *a, struct buf *params)
+{
+    const struct app_branch *b = &a->branch;
+    if (!params->len || params->data[params->len - 1] != '}')
+        return;
+    params->data[--params->len] = '\0';
+    buf_printf(params, ",\"after\":%zu", b->forced.n);
+    if (b->pinned)
+        buf_printf(params, ",\"pin\":{\"layer\":%u,\"block\":%u,\"unit\":%u,\"was\":%u}",
+                   b->pin.layer, b->pin.block, b->pin.unit, b->was);
+    buf_add_byte(params, '}');
+}
+
+void live_branch_note(struct app *a)
+{
+    const struct app_branch *b = &a->branch;
+    char line[APP_TEXT];
+    if (b->pinned)
+        snprintf(line, sizeof line,
+                 "what if layer %u block %u took unit %u, not %u, from token %zu on",
+                 b->pin.layer, b->pin.block, b->pin.unit, b->was, b->forced.n);
+    else
+        snprintf(line, sizeof line, "going on after token %zu", b->forced.n);
+    flow_put(&a->flow, FLOW_NOTE, line);
+}
+
+void live_branch_done(struct app *a)
+{
+    char saved[64] = "";
+    if (a->run_id)
+        snprintf(saved, sizeof saved, ", saved as run %" PRId64, a->run_id);
+    if (a->branch.pinned)
+        app_say(a, VM_INFO, "layer %u block %u pinned to unit %u: %zu tokens%s",
+                a->branch.pin.layer, a->branch.pin.block, a->branch.pin.unit, a->run.n, saved);
+    else
+        app_say(a, VM_INFO, "went on for %zu tokens%s%s", a->run.n, saved,
+                a->origin.status == STORE_LENGTH ? " (token limit)" : "");
+}
