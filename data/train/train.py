@@ -54,9 +54,10 @@ def stages(c: Config, begun: bool = False) -> list[tuple[float, Stage]]:
     longest, target = c.max_source, c.max_target
     l1, l2, l3 = longest * 2 // 5, longest * 3 // 5, longest * 4 // 5
     t1 = target * 4 // 5
+    first, second = (0.0, 0.25) if begun else (0.05, 0.40)
     return [
-        (0.0 if begun else 0.05, Stage(l1, t1, 0.6, fill=0.1, copy=0.1, follow=0.2, go_on=0)),
-        (0.25 if begun else 0.40, Stage(l2, t1, pairs=0.86, fill=0.04, copy=0.04, follow=0.06, go_on=0)),
+        (first, Stage(l1, t1, pairs=0.6, fill=0.1, copy=0.1, follow=0.2, go_on=0)),
+        (second, Stage(l2, t1, pairs=0.86, fill=0.04, copy=0.04, follow=0.06, go_on=0)),
         (0.75, Stage(l3, target, pairs=0.92, fill=0.02, copy=0.01, follow=0.02, go_on=0.03)),
         (0.90, Stage(longest, target, pairs=0.94, fill=0.02, copy=0, follow=0.01, go_on=0.03)),
         (9.99, Stage(longest, target, 0.95, fill=0.02, copy=0, follow=0, go_on=0.03, late=True)),
