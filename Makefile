@@ -146,7 +146,7 @@ e2e: test-e2e ## run the tmux tests alone
 sanitize: ## the whole suite under ASan and UBSan, scalar BLAS
 	$(Q)$(MAKE) --no-print-directory B=build/asan SAN=address,undefined BLAS=none OPT='-O1 -g' test
 
-tsan: ## the app's tests under TSan
+tsan: ## the whole suite under TSan
 	$(Q)$(MAKE) --no-print-directory B=build/tsan SAN=thread BLAS=none OPT='-O1 -g' test
 
 fuzz: ## fuzz every parser for T= seconds each (clang)

@@ -53,12 +53,11 @@ static inline size_t min_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Up to how many rows of `depth` values a thread can hold in 16 bits, and holding them:
- * the rows' bytes lie behind their scales in the thread's tile. */
+/* Up to how many rows of `depth` <= QUAD_DEPTH values a thread can hold in 16 bits, and
+ * holding them: the rows' bytes lie behind their scales in the thread's tile. */
 static inline size_t split_room(size_t depth)
 {
-    size_t rows = TILE_FLOATS * sizeof(float) / (2 * depth + sizeof(float));
-    return rows < 1 ? 1 : rows;
+    return TILE_FLOATS * sizeof(float) / (2 * depth + sizeof(float));
 }
 
 struct split_rows {

@@ -2,7 +2,7 @@
  *
  * Factored products and convolutions use one small matrix for every module: they are
  * bound by multiplies, not by memory, and run about twice as fast from panels.  The same
- * holds for the controller's second matrix, whose rows are short.  All of a decoder
+ * holds for the controller.  All of a decoder
  * block's copies lie together in the order of their use.
  *
  * SPDX-License-Identifier: MIT */
@@ -48,6 +48,14 @@ static void pack_projection(struct packer *p, struct projection *j)
         pack_mat(p, &j->w, j->conv.length * j->conv.kernel, true);
 }
 
+/* The first matrix has long rows: only products in 16 bits make a copy worth it. */
+static void pack_controller(struct packer *p, struct ff_weights *w)
+{
+    if (p->quads && w->ctl1.cols <= QUAD_DEPTH && pack_size(&w->ctl1, 1, true))
+        pack_mat(p, &w->ctl1, 1, true);
+    pack_mat(p, &w->ctl2, 1, w->ctl2.cols <= QUAD_DEPTH);
+}
+
 static void pack_stack(struct packer *p, struct stack *s)
 {
     for (uint32_t i = 0; i < s->n; i++) {
@@ -59,11 +67,8 @@ static void pack_stack(struct packer *p, struct stack *s)
             for (size_t k = 0; k < sizeof all / sizeof *all; k++)
                 pack_projection(p, all[k]);
         }
-        if (it->kind == ITEM_BLOCK && it->ff.s.ctl2.data && it->ff.s.units % PANEL == 0) {
-            pack_mat(p, &it->ff.s.ctl2, 1, true);
-            if (p->quads && pack_size(&it->ff.s.ctl1, 1, true))
-                pack_mat(p, &it->ff.s.ctl1, 1, true);
-        }
+        if (it->kind == ITEM_BLOCK && it->ff.s.ctl2.data && it->ff.s.units % PANEL == 0)
+            pack_controller(p, &it->ff.s);
     }
 }
 
