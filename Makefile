@@ -147,7 +147,7 @@ sanitize: ## the whole suite under ASan and UBSan, scalar BLAS
 	$(Q)$(MAKE) --no-print-directory B=build/asan SAN=address,undefined BLAS=none OPT='-O1 -g' test
 
 tsan: ## the whole suite under TSan
-	$(Q)$(MAKE) --no-print-directory B=build/tsan SAN=thread BLAS=none OPT='-O1 -g' test
+	$(Q)PATIENCE_S=180 $(MAKE) --no-print-directory B=build/tsan SAN=thread BLAS=none OPT='-O1 -g' test
 
 fuzz: ## fuzz every parser for T= seconds each (clang)
 	$(Q)$(MAKE) --no-print-directory B=build/fuzz CC=clang FUZZING=1 SAN=address,undefined \

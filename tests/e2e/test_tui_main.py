@@ -262,6 +262,7 @@ class Running(TuiTest):
         self.say(t, "like")
         screen = t.wait_screen("like token 19 of run 1")
         self.assertIn("19 tokens compared; chance alone makes 6.2% of the blocks agree", screen)
+        t.wait(view="page")  # the screen is drawn before it is reported
         self.command(t, "regenerate", 2)
         self.say(t, "goto 3")
         self.say(t, "like")
