@@ -2,6 +2,7 @@
 #include "app/args.h"
 
 #include "engine/base/xalloc.h"
+#include "engine/terra.h"
 
 #include <errno.h>
 #include <math.h>
@@ -77,6 +78,8 @@ static const struct option {
      "sample among the best X of probability"},
     {0, "seed", INT, F(seed), ALL, WRITES, "N", 0, 9e18,
      "seed of the sampler; default: the clock"},
+    {0, "beams", INT, F(beams), ALL, WRITES, "N", 1, TERRA_MAX_BEAMS,
+     "texts tried side by side at temperature 0; default 4 for summaries, else 1"},
     {0, "no-repeat-ngram", INT, F(no_repeat), ALL, WRITES, "N", 0, 64,
      "never write the same N tokens twice; 0: off"},
     {0, "style", TEXT, F(style), ALL, WRITES, "WORD", 0, 0,
@@ -426,6 +429,7 @@ bool args_parse(int argc, char **argv, struct args *out, struct err *e)
                          .fps = -1,
                          .lens = -1,
                          .no_repeat = -1,
+                         .beams = -1,
                          .temp = -1,
                          .top_p = -1,
                          .chunk = -1,

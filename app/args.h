@@ -48,7 +48,7 @@ struct args {
 
     /* any command */
     const char *model, *config, *db, *mode, *trace, *color, *session;
-    int64_t threads, max_tokens, top_k, seed, fps, no_repeat;
+    int64_t threads, max_tokens, top_k, seed, beams, fps, no_repeat;
     double temp, top_p;
     bool cont, no_log, ascii, mouse, quiet, verbose, json;
 

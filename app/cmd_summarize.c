@@ -251,6 +251,7 @@ static void report(struct job *j, bool ok)
         .tokens_in = (int64_t)r->tokens_in,
         .tokens_out = (int64_t)r->tokens_out,
         .prefill_ns = r->prefill_ns,
+        .search_ns = r->search_ns,
         .decode_ns = r->decode_ns,
         .first_ns = r->first_ns,
         .ms_p50 = r->ms_p50,
@@ -273,7 +274,7 @@ static void report(struct job *j, bool ok)
                  : read < p->tok_total ? " (the rest was left out: --allow-truncate)"
                  : p->n_chunks > 1     ? " in chunks"
                                        : "",
-                 r->tokens_out, (double)(r->prefill_ns + r->decode_ns) / 1e9);
+                 r->tokens_out, (double)(r->prefill_ns + r->search_ns + r->decode_ns) / 1e9);
     if (ok && r->goal > 0 && !r->length_met && !p->as_is)
         cli_note(c, "the wanted length was %.0f, the summary's is %.0f", r->goal, r->length);
     if (ok && r->stop == GENERATE_LENGTH)

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_ROWS 512u
+#define DEFAULT_ROWS  512u
+#define SEARCH_TOKENS 128u /* nobody should wait for the end of a long text to see it begin */
 
 const char *const generate_stop_name[] = {"end", "length", "goal", "cancelled", "error"};
 
@@ -41,17 +42,24 @@ static void emit(const struct generate_sink *sink, struct generate_result *r,
         sink->token(sink->user, t, piece, n);
 }
 
+struct found { /* by a beam search; id NULL: there was none */
+    const int32_t *id;
+    size_t n;
+};
+
+/* Tokens from a search in `found`, or else sampled one after another. */
 static bool decode(struct terra_session *s, struct terra_detok *d,
-                   const struct generate_opts *o, const struct generate_sink *sink,
-                   struct generate_result *r, struct err *e)
+                   const struct generate_opts *o, const struct found *found,
+                   const struct generate_sink *sink, struct generate_result *r, struct err *e)
 {
     struct terra_token t;
-    while (r->n_tokens < o->max_tokens) {
-        if (!terra_next(s, &o->sampling, &t, e))
+    while (r->n_tokens < o->max_tokens && !(found->id && r->n_tokens == found->n)) {
+        if (!(found->id ? terra_take(s, found->id[r->n_tokens], &t, e)
+                        : terra_next(s, &o->sampling, &t, e)))
             return false;
         r->decode_ns += t.ns;
         if (r->n_tokens == 0)
-            r->first_ns = r->prefill.ns + t.ns;
+            r->first_ns = r->prefill.ns + r->search_ns + t.ns;
         if (t.id == TERRA_EOS) {
             r->stop = GENERATE_END;
             return true;
@@ -85,6 +93,18 @@ static bool force(struct terra_session *s, const struct generate_opts *o, struct
     return !o->pin || terra_pin(s, o->pin->layer, o->pin->block, o->pin->unit, e);
 }
 
+/* Beam search, where it is wanted. */
+static bool find(struct terra_session *s, const struct generate_opts *o,
+                 struct terra_search **x, struct found *found, struct err *e)
+{
+    const struct terra_sampling *p = &o->sampling;
+    if (p->beams <= 1 || p->temperature > 0 || o->max_tokens == 0 ||
+        o->max_tokens > SEARCH_TOKENS)
+        return true;
+    *x = terra_search_open(s, p->beams, o->max_tokens, e);
+    return *x && terra_search_run(*x, p, o->max_tokens, &found->id, &found->n, e);
+}
+
 bool generate(struct terra_session *s, const struct terra_config *c,
               const struct terra_vocab *vocab, const struct terra_ids *source,
               const struct generate_opts *o, const struct generate_sink *sink,
@@ -105,7 +125,13 @@ bool generate(struct terra_session *s, const struct terra_config *c,
         for (size_t i = 0; d && i < o->n_forced; i++)
             terra_detok_add(d, o->forced[i], &skipped);
         out->ns = xcalloc(o->max_tokens ? o->max_tokens : 1, sizeof *out->ns);
-        ok = decode(s, d, o, sink, out, &why);
+        struct terra_search *x = NULL;
+        struct found found = {0};
+        start = clock_ns();
+        ok = find(s, o, &x, &found, &why);
+        out->search_ns = x ? clock_ns() - start : 0;
+        ok = ok && decode(s, d, o, &found, sink, out, &why);
+        terra_search_close(x);
         size_t n = 0;
         const char *rest = d ? terra_detok_flush(d, &n) : "";
         if (n)

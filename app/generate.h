@@ -2,7 +2,9 @@
  *
  * Purpose: the loop shared by every command and by the worker of the terminal
  *          application.  Text is given in whole characters; the end symbol is not a
- *          token of the reply.
+ *          token of the reply.  With beams, a search chooses all tokens first; they are
+ *          then decoded one by one, so that what is shown and timed is the same.  Long
+ *          replies are never searched: they are shown as they are written.
  * Owns:    the result's text, until generate_result_free.
  * Errors:  the engine's.  A cancelled or failed reply keeps the text written so far.
  * Threads: the session's.
@@ -54,7 +56,8 @@ struct generate_result {
     uint32_t n_tokens;
     bool goes_on; /* behind forced tokens */
     struct terra_prefill_stats prefill;
-    uint64_t first_ns;  /* prefill and the first token */
+    uint64_t search_ns; /* beam search, before the first token; 0 without */
+    uint64_t first_ns;  /* prefill, search and the first token */
     uint64_t decode_ns; /* the steps that made tokens, and the end symbol */
     uint64_t *ns;       /* [n_tokens], per step */
 };

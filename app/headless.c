@@ -205,6 +205,7 @@ void headless_chunk(struct headless *h, const struct headless_chunk *c)
     json_cstr(b, "stop", generate_stop_name[r->stop]);
     json_str(b, "text", buf_str(&r->text), r->text.len);
     json_num(b, "prefill_ms", (double)r->prefill.ns / 1e6, 4);
+    json_num(b, "search_ms", (double)r->search_ns / 1e6, 4);
     json_num(b, "decode_ms", (double)r->decode_ns / 1e6, 4);
     finish(h, b);
 }
@@ -233,6 +234,7 @@ void headless_end(struct headless *h, const struct headless_end *end)
     json_num(b, "ttft_ms", (double)end->first_ns / 1e6, 4);
     json_num(b, "prefill_ms", (double)end->prefill_ns / 1e6, 4);
     json_num(b, "prefill_tok_s", per_second(end->tokens_in, end->prefill_ns), 5);
+    json_num(b, "search_ms", (double)end->search_ns / 1e6, 4);
     json_num(b, "decode_ms", (double)end->decode_ns / 1e6, 4);
     json_num(b, "tok_s", per_second(end->tokens_out, end->decode_ns), 5);
     json_num(b, "ms_p50", end->ms_p50, 4);

@@ -66,7 +66,7 @@ struct headless_end {
     const char *stop;                  /* "end" "length" "goal" "cancelled" "error" "as-is" */
     int64_t tokens_read, tokens_total; /* coverage */
     int64_t tokens_in, tokens_out;     /* of all steps */
-    uint64_t prefill_ns, decode_ns, first_ns;
+    uint64_t prefill_ns, search_ns, decode_ns, first_ns;
     double ms_p50, ms_p90, ms_p99;
     int64_t session, run; /* stored as; 0: not stored */
     const char *extra;    /* more members as JSON text that begins with a comma; or NULL */

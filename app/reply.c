@@ -122,6 +122,9 @@ void reply_stats(struct cli *c, const struct generate_result *r, uint64_t tokens
                generate_stop_name[r->stop], (double)r->first_ns / 1e9);
     if (read_s > 0)
         buf_printf(&b, ", read %.0f tok/s", (double)tokens_in / read_s);
+    if (r->search_ns > 0 && sampling->beams > 1)
+        buf_printf(&b, ", searched with %u beams for %.2f s", sampling->beams,
+                   (double)r->search_ns / 1e9);
     if (write_s > 0 && r->n_tokens)
         buf_printf(&b, ", wrote %.1f tok/s (ms p50 %.2f p90 %.2f p99 %.2f)",
                    r->n_tokens / write_s, generate_percentile_ms(r, 0.5),
@@ -186,6 +189,7 @@ bool reply_run(struct cli *c, struct reply *r, struct err *e)
                                .tokens_in = (int64_t)r->ids->n,
                                .tokens_out = g->n_tokens,
                                .prefill_ns = g->prefill.ns,
+                               .search_ns = g->search_ns,
                                .decode_ns = g->decode_ns,
                                .first_ns = g->first_ns,
                                .ms_p50 = generate_percentile_ms(g, 0.5),

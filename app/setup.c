@@ -44,7 +44,7 @@ static bool set_flags(struct user_config *c, const struct args *a, struct err *e
            set_int(c, CONFIG_THREADS, a->threads, e) && set(c, CONFIG_MODE, a->mode, e) &&
            set(c, CONFIG_TRACE, a->trace, e) && set_num(c, CONFIG_TEMP, a->temp, e) &&
            set_int(c, CONFIG_TOP_K, a->top_k, e) && set_num(c, CONFIG_TOP_P, a->top_p, e) &&
-           set_int(c, CONFIG_SEED, a->seed, e) &&
+           set_int(c, CONFIG_SEED, a->seed, e) && set_int(c, CONFIG_BEAMS, a->beams, e) &&
            set_int(c, CONFIG_MAX_TOKENS, a->max_tokens, e) &&
            set(c, CONFIG_LOG, a->no_log ? "false" : NULL, e) &&
            set(c, CONFIG_COLOR, a->color, e) &&
@@ -102,6 +102,9 @@ struct terra_sampling setup_sampling(const struct user_config *c, const struct a
         .top_k = (uint32_t)config_int(c, CONFIG_TOP_K),
         .top_p = (float)config_real(c, CONFIG_TOP_P),
         .no_repeat_ngram = a->no_repeat >= 0 ? (uint32_t)a->no_repeat : 0,
+        .beams = c->value[CONFIG_BEAMS].origin == CONFIG_DEFAULT
+                     ? 1
+                     : (uint32_t)config_int(c, CONFIG_BEAMS),
         .seed = seed >= 0 ? (uint64_t)seed : (uint64_t)clock_wall_ms(),
     };
 }
@@ -116,6 +119,7 @@ struct terra_sampling setup_sampling_summary(const struct user_config *c, const 
     if (a->no_repeat < 0)
         s.no_repeat_ngram = SUMMARY_NO_REPEAT;
     s.min_tokens = 1;
+    s.beams = (uint32_t)config_int(c, CONFIG_BEAMS);
     return s;
 }
 

@@ -172,16 +172,53 @@ static void trim(const char *text, size_t *start, size_t *end)
         --*end;
 }
 
+/* Columns and indentation say nothing about the content and cost tokens: the model reads one
+ * space for a run of them, none at the ends of a line, and at most one empty line. */
+static void squeeze(const char *text, size_t n, struct buf *out)
+{
+    buf_reserve(out, n);
+    for (size_t i = 0; i < n; i++) {
+        char c = text[i] == '\t' ? ' ' : text[i];
+        size_t len = out->len;
+        if (c == ' ' && (len == 0 || out->data[len - 1] == ' ' || out->data[len - 1] == '\n'))
+            continue;
+        if (c == '\n' && len && out->data[len - 1] == ' ')
+            out->data[--out->len] = '\0';
+        if (c == '\n' && out->len > 1 && memcmp(out->data + out->len - 2, "\n\n", 2) == 0)
+            continue;
+        buf_add_byte(out, c);
+    }
+}
+
+static bool encode(const struct summarize_opts *o, const char *text, size_t n,
+                   struct terra_ids *out, struct err *e)
+{
+    struct buf plain = {0};
+    squeeze(text, n, &plain);
+    bool ok = plain.len == 0 || terra_encode(o->vocab, plain.data, plain.len, out, e);
+    buf_free(&plain);
+    return ok;
+}
+
 static bool count_tokens(const struct summarize_opts *o, const char *text, size_t n,
                          struct terra_ids *scratch, uint64_t *out, struct err *e)
 {
     scratch->n = 0;
     if (o->cancel && atomic_load(o->cancel))
         return err_set(e, ERR_CANCELLED, "stopped");
-    if (n && !terra_encode(o->vocab, text, n, scratch, e))
+    if (!encode(o, text, n, scratch, e))
         return false;
     *out = scratch->n;
     return true;
+}
+
+/* Of a piece as it would stand alone: without white space at its ends, which can change how
+ * the first word is cut into tokens. */
+static bool count_trimmed(const struct summarize_opts *o, const char *text, size_t start,
+                          size_t end, struct terra_ids *scratch, uint64_t *out, struct err *e)
+{
+    trim(text, &start, &end);
+    return count_tokens(o, text + start, end - start, scratch, out, e);
 }
 
 bool summarize_source(const struct summarize_opts *o, const char *text, size_t n,
@@ -192,7 +229,7 @@ bool summarize_source(const struct summarize_opts *o, const char *text, size_t n
     out->n = 0;
     if (o->style >= 0)
         terra_ids_add(out, o->style);
-    if (end > start && !terra_encode(o->vocab, text + start, end - start, out, e))
+    if (!encode(o, text + start, end - start, out, e))
         return false;
     if (o->config->source_eos)
         terra_ids_add(out, TERRA_EOS);
@@ -265,11 +302,11 @@ static bool split_long(const struct summarize_opts *o, const char *text, size_t 
     while (start < end) {
         size_t stop = window_end(text, start, end, window);
         uint64_t n_tok;
-        bool ok = count_tokens(o, text + start, stop - start, scratch, &n_tok, e);
+        bool ok = count_trimmed(o, text, start, stop, scratch, &n_tok, e);
         while (ok && n_tok <= budget && stop < end) {
             window *= 2;
             stop = window_end(text, start, end, window);
-            ok = count_tokens(o, text + start, stop - start, scratch, &n_tok, e);
+            ok = count_trimmed(o, text, start, stop, scratch, &n_tok, e);
         }
         while (ok && n_tok > budget) {
             size_t want = start + (size_t)((double)(stop - start) * budget / (double)n_tok);
@@ -280,7 +317,7 @@ static bool split_long(const struct summarize_opts *o, const char *text, size_t 
                                "one character takes %llu tokens: more than fit (%u)",
                                (unsigned long long)n_tok, budget);
             stop = cut;
-            ok = count_tokens(o, text + start, stop - start, scratch, &n_tok, e);
+            ok = count_trimmed(o, text, start, stop, scratch, &n_tok, e);
         }
         if (!ok)
             return false;
@@ -298,7 +335,7 @@ static bool cut_sentences(const struct summarize_opts *o, const char *text, size
     for (size_t at = 0; ok && at < n;) {
         size_t end = summarize_sentence_end(text, n, at);
         uint64_t n_tok;
-        ok = count_tokens(o, text + at, end - at, &scratch, &n_tok, e);
+        ok = count_trimmed(o, text, at, end, &scratch, &n_tok, e);
         if (ok && n_tok <= budget)
             pieces_add(out, at, end, n_tok);
         else if (ok)
@@ -578,6 +615,7 @@ static bool run_step(struct run *r, struct summarize_step *step, struct buf *wri
     out->tokens_in += step->n_in;
     out->tokens_out += result.n_tokens;
     out->prefill_ns += result.prefill.ns;
+    out->search_ns += result.search_ns;
     out->decode_ns += result.decode_ns;
     if (step->index == 0)
         out->first_ns = result.first_ns;

@@ -111,7 +111,7 @@ struct summarize_result {
     uint32_t n_steps;
     uint64_t tok_read; /* of the document: less than the plan's if it was stopped */
     uint64_t tokens_in, tokens_out; /* of all steps */
-    uint64_t prefill_ns, decode_ns, first_ns;
+    uint64_t prefill_ns, search_ns, decode_ns, first_ns;
     double length;                 /* of the text, in the goal's unit; 0 if free */
     double goal;                   /* 0: free */
     bool length_met;               /* within 25% of the goal, or free */

@@ -39,6 +39,8 @@ const struct config_info config_info[CONFIG_KEYS] = {
                       "sample from the likeliest with this total probability"},
     [CONFIG_SEED] = {"seed", CONFIG_INT, -1, INT_MAX_REAL, NULL, "-1", NULL, "--seed",
                      "of sampling; -1: from the clock"},
+    [CONFIG_BEAMS] = {"beams", CONFIG_INT, 1, 16, NULL, "4", NULL, "--beams",
+                      "summaries: texts tried side by side; 1: token by token"},
     [CONFIG_MAX_TOKENS] = {"max_tokens", CONFIG_INT, 0, 1000000, NULL, "0", NULL,
                            "--max-tokens", "longest reply; 0: what the model allows"},
     [CONFIG_LOG] = {"log", CONFIG_BOOL, 0, 0, NULL, "true", NULL, "--no-log",

@@ -29,6 +29,7 @@ enum config_key {
     CONFIG_TOP_K,
     CONFIG_TOP_P,
     CONFIG_SEED,       /* -1: from the clock */
+    CONFIG_BEAMS,      /* of summaries; 1: the likeliest next token, always */
     CONFIG_MAX_TOKENS, /* 0: the model's */
     CONFIG_LOG,        /* bool: save runs */
     CONFIG_COLOR,      /* "auto" "always" "never" */

@@ -56,6 +56,50 @@ void stack_state_reset(struct stack_state *st, const struct stack *s)
         item_reset(&st->item[i], &s->item[i]);
 }
 
+static void copy(float *to, const float *from, size_t bytes)
+{
+    if (bytes)
+        memcpy(to, from, bytes);
+}
+
+/* Rows of every head; a cache is [heads][cap][width]. */
+static void copy_cache(const struct cache *to, const struct state_rows *t,
+                       const struct cache *src, const struct state_rows *f, size_t heads,
+                       size_t width, size_t from, size_t upto)
+{
+    size_t row = width * dtype_size(to->dtype);
+    for (size_t h = 0; h < heads; h++) {
+        size_t at = h * t->cap + t->at + from, of = h * f->cap + f->at + from;
+        memcpy((char *)to->data + at * row, (const char *)src->data + of * row,
+               (upto - from) * row);
+        if (to->scale)
+            memcpy(to->scale + at, src->scale + of, (upto - from) * sizeof *to->scale);
+    }
+}
+
+void stack_state_copy(const struct stack *s, const struct state_rows *to,
+                      const struct state_rows *src, size_t from, size_t upto)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct stack_item *it = &s->item[i];
+        for (uint32_t j = 0; j < it->n_att; j++) {
+            const struct attention *a = &it->att[j];
+            const struct att_state *x = &to->st->item[i].att[j], *y = &src->st->item[i].att[j];
+            size_t hist = attention_history(a) * (size_t)a->d * sizeof(float);
+            if (from < upto) {
+                copy_cache(&x->k, to, &y->k, src, a->heads, a->dk, from, upto);
+                copy_cache(&x->v, to, &y->v, src, a->heads, a->dv, from, upto);
+            }
+            copy(x->hist_u, y->hist_u, hist);
+            copy(x->hist_v, y->hist_v, a->cfg->v_concat == TERRA_V_NONE ? 0 : 2 * hist);
+            copy(x->hist_o, y->hist_o, a->oconv.kind ? hist : 0);
+        }
+        const struct sru *r = &it->ff.sru;
+        copy(to->st->item[i].ff.carry, src->st->item[i].ff.carry,
+             (size_t)r->layers * r->width * sizeof(float));
+    }
+}
+
 /* A shared state still gives every attention layer of a block its own history, but one pair
  * of caches: they are rewritten before they are read. */
 void stack_state_layout(struct stack_state *st, struct arena *a, const struct stack *s,

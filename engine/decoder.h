@@ -38,6 +38,17 @@ bool stack_check(const struct stack *s, size_t rows, bool causal, struct err *e)
 /* Forgets convolution history and SRU carries. */
 void stack_state_reset(struct stack_state *st, const struct stack *s);
 
+/* A state (not a shared one), the rows its caches hold, and the cache row where row 0 of a
+ * copy lies. */
+struct state_rows {
+    const struct stack_state *st;
+    size_t cap, at;
+};
+
+/* Copies the cache rows [from, upto) and all convolution history and SRU carries. */
+void stack_state_copy(const struct stack *s, const struct state_rows *to,
+                      const struct state_rows *src, size_t from, size_t upto);
+
 /* n embedded rows (a = b) through the encoder, the merge of a non-reversible one included. */
 bool encoder_run(struct pass *p, struct stack_state *st, struct streams *x, size_t n,
                  void (*progress)(void *user, uint64_t done), void *user, struct err *e);

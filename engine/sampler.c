@@ -183,9 +183,10 @@ static int32_t draw_best(struct sampler *s, float t, uint32_t keep, double top_p
     return s->heap[all - taken].id;
 }
 
-bool sampler_pick(struct sampler *s, const struct terra_sampling *p, const float *logits,
-                  const int32_t *history, size_t n_history, struct terra_token *out,
-                  struct err *e)
+/* What a token reports about all logits: the best of them, as log-probabilities.  *lse is
+ * what turns the others into such. */
+static bool look(const struct sampler *s, const float *logits, struct terra_token *out,
+                 float *lse, struct err *e)
 {
     size_t bad = sampler_first_bad(logits, s->n);
     if (bad < s->n)
@@ -193,10 +194,16 @@ bool sampler_pick(struct sampler *s, const struct terra_sampling *p, const float
                        isnan(logits[bad]) ? "NaN" : "infinite");
     find_top(logits, s->n, out);
     float max = out->top[0].logprob;
-    float lse = max + logf(kernels_get(NULL)->sum_exp(logits, s->n, max));
+    *lse = max + logf(kernels_get(NULL)->sum_exp(logits, s->n, max));
     for (uint32_t i = 0; i < out->n_top; i++)
-        out->top[i].logprob -= lse;
+        out->top[i].logprob -= *lse;
+    return true;
+}
 
+/* Penalties and bans, into s->work; returns the best id that is left. */
+static uint32_t adjust(struct sampler *s, const struct terra_sampling *p, const float *logits,
+                       const int32_t *history, size_t n_history)
+{
     memcpy(s->work, logits, s->n * sizeof *logits);
     if (p->repeat_penalty > 0 && p->repeat_penalty != 1)
         penalise(s, p->repeat_penalty, history, n_history);
@@ -209,6 +216,17 @@ bool sampler_pick(struct sampler *s, const struct terra_sampling *p, const float
         memcpy(s->work, logits, s->n * sizeof *logits);
         best = first_max(s->work, s->n);
     }
+    return best;
+}
+
+bool sampler_pick(struct sampler *s, const struct terra_sampling *p, const float *logits,
+                  const int32_t *history, size_t n_history, struct terra_token *out,
+                  struct err *e)
+{
+    float lse;
+    if (!look(s, logits, out, &lse, e))
+        return false;
+    uint32_t best = adjust(s, p, logits, history, n_history);
 
     out->id = (int32_t)best;
     if (p->temperature > 0) {
@@ -221,5 +239,29 @@ bool sampler_pick(struct sampler *s, const struct terra_sampling *p, const float
                                 cut_p ? p->top_p : 1, u);
     }
     out->logprob = logits[out->id] - lse;
+    return true;
+}
+
+bool sampler_take(struct sampler *s, int32_t id, const float *logits, struct terra_token *out,
+                  struct err *e)
+{
+    float lse;
+    if (!look(s, logits, out, &lse, e))
+        return false;
+    out->id = id;
+    out->logprob = logits[id] - lse;
+    return true;
+}
+
+bool sampler_score(struct sampler *s, const struct terra_sampling *p, const float *logits,
+                   const int32_t *history, size_t n_history, struct err *e)
+{
+    struct terra_token t;
+    float lse;
+    if (!look(s, logits, &t, &lse, e))
+        return false;
+    adjust(s, p, logits, history, n_history);
+    for (uint32_t i = 0; i < s->n; i++)
+        s->work[i] -= lse;
     return true;
 }

@@ -34,6 +34,15 @@ bool sampler_pick(struct sampler *s, const struct terra_sampling *p, const float
                   const int32_t *history, size_t n_history, struct terra_token *out,
                   struct err *e);
 
+/* The same report about a token that was chosen before. */
+bool sampler_take(struct sampler *s, int32_t id, const float *logits, struct terra_token *out,
+                  struct err *e);
+
+/* Leaves in s->work the log-probabilities under the raw logits, penalties applied and what is
+ * forbidden at -INFINITY. */
+bool sampler_score(struct sampler *s, const struct terra_sampling *p, const float *logits,
+                   const int32_t *history, size_t n_history, struct err *e);
+
 /* Index of the first NaN or infinity, n if there is none. */
 size_t sampler_first_bad(const float *x, size_t n);
 

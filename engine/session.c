@@ -7,13 +7,14 @@
  * token, padded as trax's eval mode does (spec 1.9).
  *
  * SPDX-License-Identifier: MIT */
+#include "engine/session_impl.h"
+
 #include "engine/attention.h"
 #include "engine/base/clock.h"
 #include "engine/base/xalloc.h"
-#include "engine/decoder.h"
 #include "engine/position.h"
-#include "engine/sampler.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,35 +27,6 @@
 
 const char *const terra_part_name[TERRA_PARTS] = {"ctl",  "ff",     "qkv",  "att",
                                                   "head", "sample", "other"};
-
-struct terra_session {
-    const struct terra_model *m;
-    struct terra_session_opts o;
-    struct compute *cx;
-    struct arena arena;
-    struct pass pass;
-    struct streams x;
-    struct stack_state enc, dec;
-    enum terra_dtype cache; /* how decoder keys and values are kept */
-    bool whole;             /* decoder rows pass all together, every time */
-    bool keep_padding;      /* some attention's result depends on the padded length */
-    size_t rows;            /* most rows of one pass */
-    size_t enc_cap, dec_cap;
-    float *enc_a, *enc_b; /* whole: the encoder's result [n_source][d] */
-    uint8_t *valid;       /* [enc_cap] */
-    int32_t *ids;         /* [rows] inputs of a pass */
-    int32_t *source, *target;
-    size_t n_source, n_e; /* padded length; non-zero tokens */
-    size_t n_target;      /* known target tokens */
-    size_t fed;           /* decoder rows passed */
-    bool ready, have_logits;
-    float *logits; /* [out_vocab] of the next token */
-    struct sampler sampler;
-    uint64_t part_ns[TERRA_PARTS]; /* of the pending token */
-    uint64_t logits_ns;
-    struct terra_prefill_stats prefill;
-    uint64_t progress_done, progress_total;
-};
 
 /* ---- opening ------------------------------------------------------------------- */
 
@@ -413,7 +385,7 @@ static bool run_whole(struct terra_session *s, size_t upto, size_t from, float *
            (!out || head_run(&s->pass, &s->x, s->n_e + from, upto - from, out, e));
 }
 
-static bool has_timeline(const struct terra_session *s, struct err *e)
+bool session_has_timeline(const struct terra_session *s, struct err *e)
 {
     return s->ready || err_set(e, ERR_USAGE, "the session has no timeline: prefill first");
 }
@@ -422,7 +394,7 @@ static bool has_timeline(const struct terra_session *s, struct err *e)
 static bool run_rows(struct terra_session *s, size_t upto, size_t from, float *out,
                      struct err *e)
 {
-    if (!has_timeline(s, e))
+    if (!session_has_timeline(s, e))
         return false;
     if (upto > s->o.max_target)
         return err_set(e, ERR_INPUT, "the session holds %u target tokens", s->o.max_target);
@@ -433,7 +405,7 @@ static bool run_rows(struct terra_session *s, size_t upto, size_t from, float *o
 bool terra_feed(struct terra_session *s, const int32_t *ids, size_t n, float *logits,
                 struct err *e)
 {
-    if (!has_timeline(s, e))
+    if (!session_has_timeline(s, e))
         return false;
     if (n == 0)
         return true;
@@ -471,7 +443,7 @@ const float *terra_logits(struct terra_session *s, struct err *e)
 
 bool terra_lens(struct terra_session *s, float *logits, struct err *e)
 {
-    if (!has_timeline(s, e))
+    if (!session_has_timeline(s, e))
         return false;
     if (s->have_logits)
         return err_set(e, ERR_USAGE, "the lens must look before terra_logits");
@@ -481,9 +453,62 @@ bool terra_lens(struct terra_session *s, float *logits, struct err *e)
     return ok;
 }
 
+/* ---- marks ------------------------------------------------------------------------ */
+
+void session_mark_layout(const struct terra_session *s, struct session_mark *mk,
+                         struct arena *a, size_t rows)
+{
+    mk->cap = rows;
+    stack_state_layout(&mk->dec, a, &s->m->dec, s->whole ? 0 : rows, s->cache, false);
+    mk->target = arena_get(a, s->o.max_target, sizeof *mk->target);
+}
+
+/* A whole run keeps none: its rows pass again for every token. */
+static size_t target_rows(const struct terra_session *s)
+{
+    return s->whole ? 0 : s->fed - s->n_e;
+}
+
+/* Target rows that the session and the mark have in common: row 0 reads the start symbol,
+ * row t + 1 token t, and a row is a function of the tokens before it. */
+static size_t rows_in_common(const struct terra_session *s, const struct session_mark *mk)
+{
+    size_t n = s->n_target < mk->n_target ? s->n_target : mk->n_target, same = 0;
+    while (same < n && s->target[same] == mk->target[same])
+        same++;
+    size_t rows = target_rows(s) < mk->rows ? target_rows(s) : mk->rows;
+    return same + 1 < rows ? same + 1 : rows;
+}
+
+void session_save(const struct terra_session *s, struct session_mark *mk)
+{
+    size_t same = rows_in_common(s, mk), rows = target_rows(s);
+    struct state_rows from = {&s->dec, s->dec_cap, s->n_e}, to = {&mk->dec, mk->cap, 0};
+    if (!s->whole)
+        stack_state_copy(&s->m->dec, &to, &from, same, rows);
+    memcpy(mk->target, s->target, s->n_target * sizeof *s->target);
+    mk->n_target = s->n_target;
+    mk->rows = rows;
+}
+
+void session_restore(struct terra_session *s, const struct session_mark *mk)
+{
+    size_t same = rows_in_common(s, mk);
+    struct state_rows from = {&mk->dec, mk->cap, 0}, to = {&s->dec, s->dec_cap, s->n_e};
+    if (!s->whole)
+        stack_state_copy(&s->m->dec, &to, &from, same, mk->rows);
+    memcpy(s->target, mk->target, mk->n_target * sizeof *s->target);
+    s->n_target = mk->n_target;
+    if (!s->whole)
+        s->fed = s->n_e + mk->rows;
+    s->have_logits = false;
+}
+
+/* ---- accepting --------------------------------------------------------------------- */
+
 bool terra_accept(struct terra_session *s, int32_t id, struct err *e)
 {
-    if (!has_timeline(s, e))
+    if (!session_has_timeline(s, e))
         return false;
     if (s->n_target >= s->o.max_target)
         return err_set(e, ERR_INPUT, "the session holds %u target tokens", s->o.max_target);
@@ -524,8 +549,9 @@ static uint64_t cache_bytes(const struct terra_session *s)
     return n * s->fed;
 }
 
-bool terra_next(struct terra_session *s, const struct terra_sampling *p,
-                struct terra_token *out, struct err *e)
+/* One step: a token sampled by `p`, or the given `id` where p is NULL. */
+static bool step(struct terra_session *s, const struct terra_sampling *p, int32_t id,
+                 struct terra_token *out, struct err *e)
 {
     uint64_t faults = s->o.quiet ? 0 : major_faults();
     bool cached = s->have_logits;
@@ -536,7 +562,9 @@ bool terra_next(struct terra_session *s, const struct terra_sampling *p,
     uint64_t computed = clock_ns();
     memset(out, 0, sizeof *out);
     out->index = (uint32_t)s->n_target;
-    if (!sampler_pick(&s->sampler, p, logits, s->target, s->n_target, out, e))
+    bool ok = p ? sampler_pick(&s->sampler, p, logits, s->target, s->n_target, out, e)
+                : sampler_take(&s->sampler, id, logits, out, e);
+    if (!ok)
         return s->ready = false;
     if (!terra_accept(s, out->id, e))
         return false;
@@ -560,4 +588,18 @@ bool terra_next(struct terra_session *s, const struct terra_sampling *p,
     out->margin = s->pass.step_margin;
     out->alive = s->pass.step_alive;
     return true;
+}
+
+bool terra_next(struct terra_session *s, const struct terra_sampling *p,
+                struct terra_token *out, struct err *e)
+{
+    return step(s, p, 0, out, e);
+}
+
+bool terra_take(struct terra_session *s, int32_t id, struct terra_token *out, struct err *e)
+{
+    if (id < 0 || (uint32_t)id >= s->m->cfg.out_vocab)
+        return err_set(e, ERR_INPUT, "token %" PRId32 ": the model has %u, from 0", id,
+                       s->m->cfg.out_vocab);
+    return step(s, NULL, id, out, e);
 }

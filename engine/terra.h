@@ -298,6 +298,7 @@ struct terra_sampling {
     float repeat_penalty;     /* 1 or 0: none; over the fed and sampled target tokens */
     uint32_t no_repeat_ngram; /* 0: off; forbids completing an n-gram already written */
     uint32_t min_tokens;      /* the end symbol is forbidden before */
+    uint32_t beams;           /* of terra_search_run's caller; terra_next ignores it */
     uint64_t seed;
 };
 
@@ -326,6 +327,27 @@ struct terra_token {
  * start it again. */
 bool terra_next(struct terra_session *s, const struct terra_sampling *p,
                 struct terra_token *out, struct err *e);
+
+/* The same step with a token that was chosen before, by terra_search_run or by a person. */
+bool terra_take(struct terra_session *s, int32_t id, struct terra_token *out, struct err *e);
+
+#define TERRA_MAX_BEAMS 16
+
+/* Beam search: several continuations side by side, of which the likeliest for its length
+ * wins.  A session's search uses the session itself; it holds copies of the target side. */
+struct terra_search; /* opaque */
+
+/* For continuations of at most max_tokens from where the session stands. */
+struct terra_search *terra_search_open(struct terra_session *s, uint32_t beams,
+                                       uint32_t max_tokens, struct err *e);
+void terra_search_close(struct terra_search *x);
+
+/* The best continuation of at most max_tokens (the end symbol included, if the text ends):
+ * ids stay the search's until its next call.  The penalties and bans of `p` hold, its
+ * temperature does not.  The session is then where it was: terra_take goes on from there.
+ * Ask before terra_logits; on_choices is not called.  Errors as with terra_next. */
+bool terra_search_run(struct terra_search *x, const struct terra_sampling *p,
+                      uint32_t max_tokens, const int32_t **ids, size_t *n, struct err *e);
 
 /* The target tokens so far (fed and accepted). */
 const int32_t *terra_target(const struct terra_session *s, size_t *n);

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -97,6 +98,21 @@ class Documents(Case):
         self.assertEqual(chunks[-1]["text"].strip(), done.of("end")[0]["text"].strip())
         self.assertIn("map", {c["kind"] for c in chunks})
         self.assertIn("reduce", {c["kind"] for c in chunks})
+
+    def test_beams(self) -> None:
+        path = self.write("doc", TEXT)
+        one = ("-n", "24", "--allow-truncate", path)
+        greedy = self.end("--beams", "1", *one)
+        best = self.end(*one)
+        self.assertEqual(greedy["stats"]["search_ms"], 0)
+        self.assertGreater(best["stats"]["search_ms"], 0)
+        self.assertGreater(best["stats"]["ttft_ms"], best["stats"]["search_ms"])
+        drawn = self.end("--temp", "1", "--seed", "3", *one)
+        self.assertEqual(drawn["stats"]["search_ms"], 0)
+        with contextlib.closing(sqlite3.connect(self.db)) as db:
+            params = [json.loads(p) for (p,) in db.execute("SELECT params FROM run ORDER BY id")]
+        self.assertEqual([p["beams"] for p in params], [1, 4, 1])
+        self.assertRegex(self.fails(2, "summarize", "--beams", "17", path), "beams.*16")
 
     def test_dry_run(self) -> None:
         path = self.write("doc", TEXT * 3)

@@ -143,6 +143,63 @@ static void long_texts_are_covered(void **state)
     }
 }
 
+static bool encode(const char *text, struct terra_ids *ids)
+{
+    struct summarize_opts o = defaults();
+    struct err e = {0};
+    return summarize_source(&o, text, strlen(text), ids, &e);
+}
+
+static void layout_is_not_read(void **state)
+{
+    (void)state;
+    struct terra_ids a = {0}, b = {0};
+    assert_true(encode("  One\t two   three. \n\n\n\n    Four\n", &a));
+    assert_true(encode("One two three.\n\nFour", &b));
+    assert_int_equal(a.n, b.n);
+    assert_memory_equal(a.id, b.id, a.n * sizeof *a.id);
+    terra_ids_free(&a);
+    terra_ids_free(&b);
+}
+
+/* A piece that begins with a space can have fewer tokens than the same piece without it. */
+static void every_chunk_fits(void **state)
+{
+    (void)state;
+    char text[2048] = "";
+    size_t steps = 0, n = 0;
+    for (int words = 2; words < 24; words++) { /* paragraphs of all lengths around the budget */
+        n += (size_t)snprintf(text + n, sizeof text - n, "\n\n");
+        for (int i = 0; i < words; i++)
+            n += (size_t)snprintf(text + n, sizeof text - n, " that");
+    }
+    assert_true(n < sizeof text);
+    struct terra_ids ids = {0};
+    struct err e = {0};
+    struct terra_model *shipped = terra_model_open("data/model/terra-small", &e);
+    if (!shipped) /* the fixture's vocabulary has no words that tell */
+        fail_msg("%s", e.msg);
+    for (uint32_t most = 12; most < 48; most++) {
+        struct summarize_opts o = defaults();
+        struct summarize_plan p;
+        o.vocab = terra_model_vocab(shipped);
+        o.max_source = most;
+        o.max_tokens = 4;
+        o.method = SUMMARIZE_MAP_REDUCE;
+        if (!summarize_plan(&o, text, strlen(text), &p, &e))
+            fail_msg("%s", e.msg);
+        for (size_t i = 0; i < p.n_chunks; i++, steps++) {
+            size_t from = p.chunk[i].start;
+            assert_true(summarize_source(&o, text + from, p.chunk[i].end - from, &ids, &e));
+            assert_true(ids.n <= most);
+        }
+        summarize_plan_free(&p);
+    }
+    assert_true(steps > 36);
+    terra_ids_free(&ids);
+    terra_model_close(shipped);
+}
+
 static void chunks_overlap_by_whole_sentences(void **state)
 {
     (void)state;
@@ -306,6 +363,8 @@ int main(void)
         cmocka_unit_test(counts),
         cmocka_unit_test(lengths),
         cmocka_unit_test(long_texts_are_covered),
+        cmocka_unit_test(layout_is_not_read),
+        cmocka_unit_test(every_chunk_fits),
         cmocka_unit_test(chunks_overlap_by_whole_sentences),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(short_texts_are_their_own_summary),
