@@ -206,7 +206,7 @@ class Running(TuiTest):
         t.idle()
 
     def test_continue_is_the_longer_run(self) -> None:
-        t = self.start("-n", "20", self.home.document())
+        t = self.start("--beams", "1", "-n", "20", self.home.document())
         t.written()
         self.command(t, "continue", 2)
         self.command(t, "continue", 3)
