@@ -467,8 +467,12 @@ static bool bench_prefill(struct bench *b, uint32_t threads, size_t tokens, stru
         b->seed = round + 1;
         for (size_t i = 0; i < b->n; i++) {
             struct subject *s = &b->subject[i];
+            struct terra_prefill_stats parts;
             if (!feed(b, s, tokens, &s->sample[s->samples++], e))
                 return false;
+            terra_prefill_stats(s->session, &parts);
+            for (int k = 0; k < TERRA_PARTS; k++)
+                s->part[k] += (double)parts.part_ns[k] * 1e-6;
         }
         progress(b, "\rprefill of %zu: round %zu of %zu ", tokens, round + 1, rounds);
     }

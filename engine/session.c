@@ -251,6 +251,13 @@ static void begin_pass(struct terra_session *s, size_t cap, size_t length, size_
     memset(s->pass.part_ns, 0, sizeof s->pass.part_ns);
 }
 
+/* The parts of a pass that reads, for the prefill's account. */
+static void count_parts(struct terra_session *s)
+{
+    for (int i = 0; i < TERRA_PARTS; i++)
+        s->prefill.part_ns[i] += s->pass.part_ns[i];
+}
+
 /* Trailing padding never reaches a real row, unless attention counts rows. */
 static size_t encoder_rows(const struct terra_session *s)
 {
@@ -273,6 +280,7 @@ static bool encode_source(struct terra_session *s, size_t rows, struct err *e)
     begin_pass(s, s->enc_cap, rows, SIZE_MAX);
     if (!encoder_run(&s->pass, &s->enc, &s->x, rows, progress, s, e))
         return false;
+    count_parts(s);
     if (s->whole) {
         memcpy(s->enc_a, s->x.a, rows * m->d_enc * sizeof(float));
         memcpy(s->enc_b, s->x.b, rows * m->d_enc * sizeof(float));
@@ -300,6 +308,7 @@ bool terra_prefill(struct terra_session *s, const int32_t *source, size_t n_sour
     for (size_t t = 0; t < n_source; t++)
         s->n_e += source[t] != TERRA_PAD;
     stack_state_reset(&s->dec, &s->m->dec);
+    s->prefill = (struct terra_prefill_stats){0};
 
     size_t rows = encoder_rows(s);
     s->progress_done = 0;
@@ -312,10 +321,12 @@ bool terra_prefill(struct terra_session *s, const int32_t *source, size_t n_sour
         begin_pass(s, s->dec_cap, 0, SIZE_MAX);
         if (!decoder_run(&s->pass, &s->dec, &s->x, s->n_e, 0, progress, s, e))
             return false;
+        count_parts(s);
         s->fed = s->n_e;
     }
     s->ready = true;
-    s->prefill = (struct terra_prefill_stats){.ns = clock_ns() - start, .rows = rows + s->fed};
+    s->prefill.ns = clock_ns() - start;
+    s->prefill.rows = rows + s->fed;
     return true;
 }
 
@@ -360,6 +371,8 @@ static bool advance(struct terra_session *s, size_t upto, size_t from, float *ou
             !head_run(&s->pass, &s->x, skip, n - skip, out + (t + skip - from) * V, e))
             return false;
         pass_clock(&s->pass, TERRA_PART_HEAD, &clock);
+        if (out != s->logits)
+            count_parts(s);
     }
     return true;
 }

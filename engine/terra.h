@@ -354,7 +354,8 @@ const int32_t *terra_target(const struct terra_session *s, size_t *n);
 uint32_t terra_source_rows(const struct terra_session *s); /* n_e */
 
 struct terra_prefill_stats {
-    uint64_t ns, rows; /* of encoder and decoder together */
+    uint64_t ns, rows;             /* of encoder and decoder together */
+    uint64_t part_ns[TERRA_PARTS]; /* zeros when quiet; later terra_feed calls included */
 };
 void terra_prefill_stats(const struct terra_session *s, struct terra_prefill_stats *out);
 
