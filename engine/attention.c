@@ -141,22 +141,16 @@ static void project_tile(struct pass *p, const struct attention *a, struct att_s
 static void attend_standard(struct pass *p, const struct attention *a,
                             const struct att_state *st, size_t n, size_t first, bool causal)
 {
-    size_t rows = first + n, most = p->s.score_floats / (a->heads * rows);
-    for (size_t t = 0; t < n;) {
-        size_t m = n - t < most ? n - t : most;
-        struct attend at = {.heads = a->heads,
-                            .dh = a->dk,
-                            .cap = p->cap,
-                            .rows = causal ? first + t + m : rows,
-                            .first = first + t,
-                            .causal = causal,
-                            .valid = causal ? NULL : p->valid,
-                            .k = st->k,
-                            .v = st->v};
-        compute_attend(p->cx, &at, p->s.q + t * a->heads * a->dk, m, p->s.scores,
-                       p->s.o + t * a->heads * a->dv);
-        t += m;
-    }
+    struct attend at = {.heads = a->heads,
+                        .dh = a->dk,
+                        .cap = p->cap,
+                        .rows = first + n,
+                        .first = first,
+                        .causal = causal,
+                        .valid = causal ? NULL : p->valid,
+                        .k = st->k,
+                        .v = st->v};
+    compute_attend(p->cx, &at, p->s.q, n, p->s.scores, p->s.score_floats, p->s.o);
 }
 
 static void attend_efficient(struct pass *p, const struct attention *a,

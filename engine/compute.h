@@ -105,7 +105,7 @@ void compute_store(struct compute *cx, const struct cache *c, size_t heads, size
  * q: [n][heads * dh].  k, v: of one layer, rows dh wide.
  * Query row t sees key rows [0, first + t + 1) if causal, else all `rows` keys that are
  * valid (valid NULL: all; a masked score is -1e9, replaced).  out: [n][heads * dh].
- * scores: scratch of heads * n * rows floats (the caller tiles n). */
+ * scores: scratch of score_floats floats, at least compute_attend_floats. */
 struct attend {
     uint32_t heads, dh;
     size_t cap, rows, first;
@@ -113,7 +113,8 @@ struct attend {
     const uint8_t *valid;
     struct cache k, v;
 };
+size_t compute_attend_floats(size_t threads, size_t heads, size_t rows);
 void compute_attend(struct compute *c, const struct attend *a, const float *q, size_t n,
-                    float *scores, float *out);
+                    float *scores, size_t score_floats, float *out);
 
 #endif

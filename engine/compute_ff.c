@@ -96,7 +96,7 @@ static void choose_part(void *arg, uint32_t thread, size_t k0, size_t k1)
     bool quads = mat_has_quads(j->c->k, ctl);
     for (size_t t = 0, n; t < j->n; t += n) {
         struct split_rows s = {0};
-        n = quads ? min_size(j->n - t, split_room(r)) : j->n;
+        n = quads ? min_size(min_size(j->n - t, 16), split_room(r)) : j->n;
         if (quads)
             s = split_into_tile(j->c, thread, j->low + t * r, n, r);
         for (size_t k = k0; k < k1; k += step) {

@@ -15,10 +15,12 @@ enum {
     GEMM_OUT = 128,
     GEMM_ROWS = 128,
     GEMM_DEPTH = 512,
+    ATTEND_ROWS = 64, /* queries whose scores are one product */
     MODULE_GRAIN = 8, /* modules of a factored product that stay together */
     SPLIT_ROWS = 64,  /* rows turned into 16 bits at a time */
     CONV_MODULES = 16,
     CONV_OUT = SLAB * PANEL,
+    CHOOSE_ROWS = 64,   /* rows whose logits stay in the second-level cache until the choice */
     CHOOSE_UNITS = 128, /* controller outputs computed between two looks at the maximum */
     ROW_GRAIN = 8,
     TILE_FLOATS = GEMM_OUT * GEMM_DEPTH /* scratch of one thread */

@@ -102,7 +102,7 @@ size_t pass_tile(const struct terra_model *m)
 }
 
 void scratch_layout(struct scratch *s, struct arena *a, const struct terra_model *m,
-                    size_t rows, size_t cap, bool efficient)
+                    uint32_t threads, size_t rows, size_t cap, bool efficient)
 {
     struct widths w = measure(m);
     size_t tile = pass_tile(m);
@@ -118,7 +118,7 @@ void scratch_layout(struct scratch *s, struct arena *a, const struct terra_model
     s->wide = arena_get(a, tile * w.wide, sizeof(float));
     s->hidden = arena_get(a, tile * w.hidden, sizeof(float));
     s->small = arena_get(a, tile * w.small, sizeof(float));
-    s->score_floats = larger(w.heads * cap, SCORE_FLOATS);
+    s->score_floats = larger(compute_attend_floats(threads, w.heads, cap), SCORE_FLOATS);
     s->scores = arena_get(a, s->score_floats, sizeof(float));
     s->unit = arena_get(a, tile * w.blocks, sizeof *s->unit);
     s->margin = arena_get(a, tile * w.blocks, sizeof *s->margin);

@@ -37,10 +37,10 @@ struct scratch {
     float *u, *uv; /* [length - 1 + tile][d], [..][2d] */
     float *wide;   /* factored products, controller values, hidden units: `wide_floats` */
     float *hidden;
-    float *scores; /* score_floats */
-    float *small;  /* SRU: [tile][4 * width] */
-    size_t score_floats;
-    uint16_t *unit; /* [tile][blocks] */
+    float *scores;       /* score_floats */
+    float *small;        /* SRU: [tile][4 * width] */
+    size_t score_floats; /* for any number of rows */
+    uint16_t *unit;      /* [tile][blocks] */
     float *margin;
     uint8_t *alive;
     struct efficient_work efficient; /* only for models that need it */
@@ -103,9 +103,9 @@ void pass_pin(struct pass *p, uint32_t blocks, size_t first_row, size_t n);
 /* Rows per tile, so that scratch stays at a few megabytes for any model. */
 size_t pass_tile(const struct terra_model *m);
 
-/* Lays out scratch for passes of `rows` rows over caches of `cap` rows.  `efficient`: with
- * the workspace of efficient attention.  A dry arena only measures. */
+/* Lays out scratch for passes of `rows` rows over caches of `cap` rows by p->cx's threads.
+ * `efficient`: with the workspace of efficient attention.  A dry arena only measures. */
 void scratch_layout(struct scratch *s, struct arena *a, const struct terra_model *m,
-                    size_t rows, size_t cap, bool efficient);
+                    uint32_t threads, size_t rows, size_t cap, bool efficient);
 
 #endif

@@ -74,7 +74,7 @@ static void layout(struct terra_session *s, struct arena *a)
     s->x.b = arena_get(a, s->rows * d, sizeof(float));
     stack_state_layout(&s->enc, a, &m->enc, s->enc_cap, TERRA_F32, true);
     stack_state_layout(&s->dec, a, &m->dec, s->dec_cap, s->cache, s->whole);
-    scratch_layout(&s->pass.s, a, m, s->rows, cap, efficient);
+    scratch_layout(&s->pass.s, a, m, compute_threads(s->cx), s->rows, cap, efficient);
     if (s->whole) {
         s->enc_a = arena_get(a, s->enc_cap * d, sizeof(float));
         s->enc_b = arena_get(a, s->enc_cap * d, sizeof(float));
@@ -179,6 +179,9 @@ struct terra_session *terra_session_open(const struct terra_model *m,
                 s->o.max_target, MAX_LENGTH);
         goto fail;
     }
+    s->cx = compute_open(o->threads, NULL, e);
+    if (!s->cx)
+        goto fail;
     layout(s, &dry);
     if (dry.overflow)
         err_set(e, ERR_RESOURCE, "more memory than there are addresses");
@@ -189,9 +192,6 @@ struct terra_session *terra_session_open(const struct terra_model *m,
     layout(s, &s->arena);
     clear_pins(s);
     memset(s->pass.step_unit, 0xff, sizeof(uint16_t) * m->cfg.n_dec * s->pass.step_blocks);
-    s->cx = compute_open(o->threads, NULL, e);
-    if (!s->cx)
-        goto fail;
     size_t tile = pass_tile(m);
     s->pass.m = m;
     s->pass.cx = s->cx;

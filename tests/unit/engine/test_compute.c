@@ -368,7 +368,7 @@ static void attention_agrees(void **state)
     (void)state;
     enum { H = 3, DH = 20, CAP = 40, ROWS = 37, N = 5 };
     float *k = floats(ROWS * H * DH), *v = floats(ROWS * H * DH), *q = floats(N * H * DH);
-    float scores[H * N * ROWS], want[N * H * DH], got[N * H * DH], first[N * H * DH];
+    float scores[192 * ROWS], want[N * H * DH], got[N * H * DH], first[N * H * DH];
     const float bound[] = {[TERRA_F32] = 0, [TERRA_BF16] = 0.02f, [TERRA_I8] = 0.03f};
     for (int t = TERRA_F32; t <= TERRA_I8; t++) {
         float scale[2][H * CAP];
@@ -393,7 +393,7 @@ static void attention_agrees(void **state)
                                .causal = true,
                                .k = ck,
                                .v = cv};
-            compute_attend(c, &a, q, N, scores, got);
+            compute_attend(c, &a, q, N, scores, sizeof scores / sizeof *scores, got);
             if (t == TERRA_F32 && threads == 1)
                 memcpy(want, got, sizeof want);
             if (threads == 1)
@@ -408,6 +408,52 @@ static void attention_agrees(void **state)
     free(k);
     free(v);
     free(q);
+}
+
+/* Many rows at once go through tiles: the same values as row by row, to rounding. */
+static void attention_in_tiles(void **state)
+{
+    (void)state;
+    enum { H = 3, DH = 20, FIRST = 30, N = 150, ROWS = FIRST + N, CAP = ROWS + 3 };
+    float *k = floats(ROWS * H * DH), *v = floats(ROWS * H * DH), *q = floats(N * H * DH);
+    float *scores = floats(192 * ROWS), *got = floats(N * H * DH), *want = floats(N * H * DH);
+    float *scale = floats(2 * H * CAP);
+    uint8_t valid[ROWS];
+    for (size_t i = 0; i < ROWS; i++)
+        valid[i] = i % 7 != 3;
+    for (int t = TERRA_F32; t <= TERRA_I8; t++)
+        for (int causal = 0; causal < 2; causal++) {
+            struct cache ck = {(enum terra_dtype)t, calloc(H * CAP * DH, 4), scale};
+            struct cache cv = {(enum terra_dtype)t, calloc(H * CAP * DH, 4), scale + H * CAP};
+            for (uint32_t threads = 1; threads <= 3; threads++) {
+                struct compute *c = compute_open(threads, NULL, NULL);
+                size_t room = compute_attend_floats(threads, H, ROWS);
+                struct attend a = {H,  DH, CAP, ROWS, FIRST, causal, causal ? NULL : valid,
+                                   ck, cv};
+                compute_store(c, &ck, H, DH, CAP, 0, k, ROWS);
+                compute_store(c, &cv, H, DH, CAP, 0, v, ROWS);
+                assert_true(room <= 192 * ROWS);
+                compute_attend(c, &a, q, N, scores, room, got);
+                if (threads == 1)
+                    for (size_t i = 0; i < N; i++) {
+                        a.first = FIRST + i;
+                        a.rows = causal ? a.first + 1 : ROWS;
+                        compute_attend(c, &a, q + i * H * DH, 1, scores, room,
+                                       want + i * H * DH);
+                    }
+                near(got, want, N * H * DH, 1e-5f);
+                compute_close(c);
+            }
+            free(ck.data);
+            free(cv.data);
+        }
+    free(k);
+    free(v);
+    free(q);
+    free(scores);
+    free(got);
+    free(want);
+    free(scale);
 }
 
 static void not_finite_shows_in_the_cache(void **state)
@@ -425,7 +471,7 @@ static void not_finite_shows_in_the_cache(void **state)
         compute_store(c, &v, 1, 8, 1, 0, x, 1);
         struct attend a = {
             .heads = 1, .dh = 8, .cap = 1, .rows = 1, .causal = true, .k = k, .v = v};
-        compute_attend(c, &a, q, 1, scores, out);
+        compute_attend(c, &a, q, 1, scores, 1, out);
         assert_true(isnan(out[0]));
     }
     compute_close(c);
@@ -472,10 +518,15 @@ static void unknown_kernels_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(linear_agrees),        cmocka_unit_test(factored_agrees),
-        cmocka_unit_test(convolutions_agree),   cmocka_unit_test(sparse_is_masked),
-        cmocka_unit_test(attention_agrees),     cmocka_unit_test(not_finite_shows_in_the_cache),
-        cmocka_unit_test(soon_changes_nothing), cmocka_unit_test(unknown_kernels_are_refused),
+        cmocka_unit_test(linear_agrees),
+        cmocka_unit_test(factored_agrees),
+        cmocka_unit_test(convolutions_agree),
+        cmocka_unit_test(sparse_is_masked),
+        cmocka_unit_test(attention_agrees),
+        cmocka_unit_test(attention_in_tiles),
+        cmocka_unit_test(not_finite_shows_in_the_cache),
+        cmocka_unit_test(soon_changes_nothing),
+        cmocka_unit_test(unknown_kernels_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -404,7 +404,7 @@ static void full_layout(struct full *f, struct arena *a, const struct terra_mode
     f->x.b = arena_get(a, n * m->d_out, sizeof(float));
     stack_state_layout(&f->enc, a, &m->enc, n, TERRA_F32, true);
     stack_state_layout(&f->dec, a, &m->dec, n, TERRA_F32, true);
-    scratch_layout(&f->p.s, a, m, n, n, true);
+    scratch_layout(&f->p.s, a, m, compute_threads(f->p.cx), n, n, true);
 }
 
 static void full_open(struct full *f, const struct rig *r, struct compute *cx, size_t rows,
@@ -412,12 +412,11 @@ static void full_open(struct full *f, const struct rig *r, struct compute *cx, s
 {
     struct arena dry = {0};
     struct err e = {0};
-    *f = (struct full){0};
+    *f = (struct full){.p.cx = cx};
     full_layout(f, &dry, r->m, rows);
     check(r, arena_open(&f->arena, dry.used, &e), &e);
     full_layout(f, &f->arena, r->m, rows);
     f->p.m = r->m;
-    f->p.cx = cx;
     f->p.tile = tile;
     f->p.cap = rows;
     f->p.valid = f->valid;

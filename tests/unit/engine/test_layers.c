@@ -259,9 +259,9 @@ static void pass_open(struct rig *r, size_t n)
     r->item.kind = ITEM_BLOCK;
     r->m.enc = (struct stack){.item = &r->item, .n = 1};
     r->m.d_out = r->m.d_enc = r->item.ff.d;
-    scratch_layout(&r->p.s, &dry, &r->m, n, n, true);
+    scratch_layout(&r->p.s, &dry, &r->m, compute_threads(r->cx), n, n, true);
     assert_true(arena_open(&r->arena, dry.used, &r->e));
-    scratch_layout(&r->p.s, &r->arena, &r->m, n, n, true);
+    scratch_layout(&r->p.s, &r->arena, &r->m, compute_threads(r->cx), n, n, true);
     r->p.m = &r->m;
     r->p.cx = r->cx;
     r->p.tile = pass_tile(&r->m) < n ? pass_tile(&r->m) : n;
