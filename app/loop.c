@@ -17,8 +17,13 @@
 #include <unistd.h>
 
 #define KEY_NS  10000000u  /* and after a key at most 100 */
+#define LONG_NS 250000000u /* the picture is never older */
+#define MAIL_NS 10000000u  /* tokens are taken together: waking up costs more than taking one  \
+                            */
 #define TICK_NS 500000000u /* what waits for the store is written this often */
 #define STOP_NS 900000000u /* a signal waits this long for the reply to stop */
+
+enum { DRAW_SHARE = 120 }; /* a frame's cost is less than 1% of the time to the next */
 
 /* ---- signals --------------------------------------------------------------------------- */
 
@@ -123,7 +128,8 @@ static void report_frame(struct app *a)
     json_cstr(&b, "metric", metric_name[a->metric]);
     json_int(&b, "layer", a->layer);
     json_int(&b, "block", a->block);
-    json_int(&b, "draw_us", (int64_t)(a->observer_ns / 1000));
+    json_int(&b, "draw_us", (int64_t)(a->draw_ns / 1000));
+    json_int(&b, "trace_us", (int64_t)(a->trace_ns / 1000));
     json_int(&b, "decode_us", (int64_t)(a->observed_ns / 1000));
     json_cstr(&b, "message", a->message);
     json_close(&b, '}');
@@ -168,13 +174,17 @@ static void draw(struct app *a)
     present(a);
     screen_draw(&a->surface, &a->theme, &a->vm, &a->screen);
     term_draw(a->term, &a->surface, a->screen.cursor_x, a->screen.cursor_y);
+    uint64_t cost = cpu_ns() - start, pause = frame_ns(a);
+    if (a->busy == BUSY_DECODE) {
+        a->draw_ns += cost;
+        pause = pause > cost * DRAW_SHARE ? pause : cost * DRAW_SHARE;
+        pause = pause < LONG_NS ? pause : LONG_NS;
+    }
     a->frames++;
     a->dirty = false;
     report_frame(a);
-    if (a->busy == BUSY_DECODE)
-        a->observer_ns += cpu_ns() - start;
     a->drawn = clock_ns();
-    a->draw_due = a->drawn + frame_ns(a);
+    a->draw_due = a->drawn + pause;
 }
 
 /* The map follows on its own clock: a frame of it costs more bytes than all the text. */
@@ -217,6 +227,17 @@ static void apply(struct app *a, unsigned effect)
         a->quit = true;
     if (effect & EFFECT_SUSPEND)
         suspend(a);
+}
+
+/* What happens to a token here is what watching it costs: timeline, trace, text. */
+static void take_mail(struct app *a)
+{
+    bool decoding = a->busy == BUSY_DECODE;
+    uint64_t start = cpu_ns();
+    unsigned effect = live_mail(a);
+    if (decoding)
+        a->trace_ns += cpu_ns() - start;
+    apply(a, effect);
 }
 
 static void press_all(struct app *a)
@@ -269,13 +290,17 @@ static void wait_for_something(struct app *a, bool *terminal, bool *worker)
 {
     int tty = term_fd(a->term), mail = mailbox_fd(worker_mailbox(a->worker));
     uint64_t due = next_due(a), now = clock_ns();
+    bool open = now >= a->mail_due;
+    if (!open)
+        earlier(&due, a->mail_due);
     uint64_t left = due > now ? due - now : 0;
     struct timespec ts = {(time_t)(left / 1000000000u), (long)(left % 1000000000u)};
     fd_set fds;
     FD_ZERO(&fds);
     if (!a->signal) /* a lost terminal would never be quiet */
         FD_SET(tty, &fds);
-    FD_SET(mail, &fds);
+    if (open)
+        FD_SET(mail, &fds);
     int n =
         pselect((tty > mail ? tty : mail) + 1, &fds, NULL, NULL, due ? &ts : NULL, &wait_mask);
     *terminal = n > 0 && FD_ISSET(tty, &fds);
@@ -334,8 +359,10 @@ void loop_run(struct app *a)
         if (terminal && !a->signal)
             read_terminal(a);
         press_all(a); /* a lone Esc that waited */
-        if (worker)
-            apply(a, live_mail(a));
+        if (worker) {
+            take_mail(a);
+            a->mail_due = a->now + MAIL_NS;
+        }
         apply(a, replay_tick(a));
         follow_map(a, !app_running(a) && !a->play.on);
         tick_store(a);

@@ -74,7 +74,7 @@ static void times(struct app *a)
         line(a, "this machine reads  %.1f GB/s at most (measured)", a->bandwidth_peak / 1e9);
     if (a->observed_ns && !a->stored)
         line(a, "drawing             %.2f%% of the time of writing",
-             100.0 * (double)a->observer_ns / (double)a->observed_ns);
+             100.0 * (double)(a->draw_ns + a->trace_ns) / (double)a->observed_ns);
 }
 
 static void choices(struct app *a, struct choice_rows *r, const char *stage)

@@ -430,7 +430,7 @@ static void present_latency(struct app *a, struct vm_latency *v)
     for (int i = 0; i < TERRA_PARTS && a->latency_token; i++)
         v->part_ms[i] = (double)k->part_ns[i] / 1e6;
     if (a->observed_ns && !a->stored)
-        v->observer = (double)a->observer_ns / (double)a->observed_ns;
+        v->observer = (double)(a->draw_ns + a->trace_ns) / (double)a->observed_ns;
     v->bytes_token = t.bytes;
     if (t.bytes > 0 && isfinite(t.tok_s))
         v->bandwidth = t.bytes * t.tok_s;

@@ -272,7 +272,8 @@ struct app {
     double map_fps;
     uint64_t frame_ns; /* between frames of text at 80x24 */
     uint64_t map_due, draw_due, tick_due, stop_due, drawn;
-    uint64_t observer_ns, observed_ns; /* drawing; decoding meanwhile */
+    uint64_t mail_due;                       /* the mailbox is not looked into before */
+    uint64_t draw_ns, trace_ns, observed_ns; /* processor time; decoding meanwhile */
     bool dirty, quit;
     int signal; /* that ended us; 0 */
     uint64_t now;

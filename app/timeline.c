@@ -119,7 +119,8 @@ void choice_rows_add(struct choice_rows *r, const uint16_t *unit, const float *m
     if (!cells)
         return;
     reserve(r, r->n + 1);
-    blank_rows(r, r->n, r->n + 1);
+    if (!unit || !margin || !alive)
+        blank_rows(r, r->n, r->n + 1);
     if (unit)
         memcpy(r->unit + at, unit, cells * sizeof *unit);
     if (margin)

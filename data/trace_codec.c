@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Header: rows, layers, blocks, levels as 16-bit little-endian, then one byte of flags. */
 #define HEADER    9
@@ -251,14 +252,15 @@ bool trace_decode(enum trace_codec codec, const void *blob, size_t n, uint16_t *
 
 uint16_t trace_margin_level(float margin)
 {
+    /* What is above the quarters of an octave: 2^(1/4), 2^(1/2), 2^(3/4) less 1, of 2^23. */
+    enum { FIRST = 1587184, SECOND = 3474675, THIRD = 5719293, ONE = 1 << 23 };
     if (!(margin > 0))
         return 0;
-    int exponent;
-    float f = frexpf(margin, &exponent); /* margin = f * 2^exponent, f in [1/2, 1) */
-    if (isinf(margin))
-        return TRACE_MARGIN_LEVELS - 1;
-    int quarter = f < 0.594603558f ? 0 : f < 0.707106781f ? 1 : f < 0.840896415f ? 2 : 3;
-    int level = 1 + 4 * (exponent - 1 + 10) + quarter;
+    uint32_t bits; /* called for every cell of every token: no frexpf, no branches */
+    memcpy(&bits, &margin, sizeof bits);
+    int mantissa = (int)(bits % ONE), octave = (int)(bits / ONE) - 127;
+    int quarter = (mantissa >= FIRST) + (mantissa >= SECOND) + (mantissa >= THIRD);
+    int level = 1 + 4 * (octave + 10) + quarter;
     return level < 0
                ? 0
                : (uint16_t)(level < TRACE_MARGIN_LEVELS ? level : TRACE_MARGIN_LEVELS - 1);
@@ -271,18 +273,31 @@ float trace_margin_value(uint16_t level)
     return exp2f(-10 + ((float)level - 0.5f) / 4);
 }
 
+/* The remainders of a byte with k zero bytes behind it. */
+static void crc_tables(uint32_t table[8][256])
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
+        table[0][i] = crc;
+    }
+    for (int k = 1; k < 8; k++)
+        for (uint32_t i = 0; i < 256; i++)
+            table[k][i] = table[k - 1][i] >> 8 ^ table[0][table[k - 1][i] & 255];
+}
+
+/* Eight bytes at a time; a chunk is long enough to pay for making the tables. */
 uint32_t trace_crc32(const void *data, size_t n)
 {
-    /* Four bits at a time: 64 bytes of table, fast enough for a kilobyte a token. */
-    static const uint32_t table[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
-                                       0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
-                                       0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-                                       0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
+    uint32_t t[8][256], crc = 0xFFFFFFFF;
     const uint8_t *p = data;
-    uint32_t crc = 0xFFFFFFFF;
-    for (size_t i = 0; i < n; i++) {
-        crc = crc >> 4 ^ table[(crc ^ p[i]) & 15];
-        crc = crc >> 4 ^ table[(crc ^ (uint32_t)(p[i] >> 4)) & 15];
-    }
+    crc_tables(t);
+    for (; n >= 8; n -= 8, p += 8)
+        crc = t[7][(crc ^ p[0]) & 255] ^ t[6][(crc >> 8 ^ p[1]) & 255] ^
+              t[5][(crc >> 16 ^ p[2]) & 255] ^ t[4][crc >> 24 ^ p[3]] ^ t[3][p[4]] ^
+              t[2][p[5]] ^ t[1][p[6]] ^ t[0][p[7]];
+    for (; n; n--, p++)
+        crc = crc >> 8 ^ t[0][(crc ^ *p) & 255];
     return ~crc;
 }

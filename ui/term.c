@@ -454,6 +454,8 @@ void term_draw(struct terminal *t, const struct surface *s, int cx, int cy)
     for (int y = 0; y < h; y++) {
         const struct cell *row = &s->cells[(size_t)y * (size_t)s->stride];
         struct cell *old = &t->shown.cells[(size_t)y * (size_t)t->shown.stride];
+        if (!all && memcmp(row, old, (size_t)s->w * sizeof *row) == 0)
+            continue; /* padding may differ: then cell by cell */
         for (int x = 0; x < w; x++) {
             bool half = x + 1 < w && row[x + 1].rune == 0; /* both halves at once */
             bool same = !all && same_cell(&row[x], &old[x]) &&

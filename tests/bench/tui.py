@@ -86,23 +86,28 @@ def key_to_screen(home: Home, keys: int) -> list[float]:
     return sorted(times)
 
 
-def sent_and_drawn(home: Home, columns: int, rows: int, ssh: bool) -> tuple[float, float]:
-    """Bytes a second to the terminal, and the loop's processor time as a share of decoding."""
+def costs(home: Home, columns: int, rows: int, ssh: bool) -> tuple[float, float, float, float]:
+    """Bytes a second to the terminal; shares of decoding that the loop's processor time for
+    drawing and for tracing (timeline, text, store) are; microseconds of tracing a token."""
     r = Running(home, columns, rows, ssh)
     r.until("state", "GEN")
     start, sent = time.monotonic(), r.bytes
     while time.monotonic() - start < 2 and r.last.get("state") == "GEN":
         r.pump(0.05)
     rate = (r.bytes - sent) / (time.monotonic() - start)
-    draw, decode = (float(str(r.last[k])) for k in ("draw_us", "decode_us"))
+    draw, trace, decode = (float(str(r.last[k])) for k in ("draw_us", "trace_us", "decode_us"))
+    tokens = float(str(r.last["tokens"]))
     r.stop()
-    return rate, draw / max(1.0, decode)
+    return rate, draw / max(1.0, decode), trace / max(1.0, decode), trace / max(1.0, tokens)
 
 
 def show(home: Home, columns: int, rows: int, ssh: bool) -> None:
-    rate, drawn = sent_and_drawn(home, columns, rows, ssh)
+    rate, drawn, traced, token = costs(home, columns, rows, ssh)
     where = f"{columns}x{rows}" + ", ssh" * ssh
-    print(f"{where:<15} {rate / 1e3:.1f} kB/s sent, drawing {drawn:.2%} of decoding time")
+    print(
+        f"{where:<15} {rate / 1e3:.1f} kB/s sent; of decoding time: drawing {drawn:.2%}, "
+        f"tracing {traced:.2%} ({token:.0f} us a token)"
+    )
 
 
 def main() -> None:
