@@ -18,7 +18,8 @@
 
 #define KEY_NS  10000000u  /* and after a key at most 100 */
 #define LONG_NS 250000000u /* the picture is never older */
-#define MAIL_NS 10000000u  /* tokens are taken together: waking up costs more than taking one  \
+#define MAIL_NS                                                                                \
+    10000000u              /* tokens are taken together: waking up costs more than taking one  \
                             */
 #define TICK_NS 500000000u /* what waits for the store is written this often */
 #define STOP_NS 900000000u /* a signal waits this long for the reply to stop */

@@ -95,54 +95,174 @@ static void attend_part(void *arg, uint32_t thread, size_t i0, size_t i1)
     }
 }
 
-#ifndef TERRA_NO_BLAS
-/* Scores to weights: rows [t0, t1) of one head, `ld` apart; what a row does not see weighs 0.
- */
-static void weigh(const struct attend_job *j, size_t t0, size_t t1, float *s)
+/* ---- tiles of queries ----------------------------------------------------------------- */
+
+/* Queries [t0, t1) of one head, the keys that the last of them sees, and their scores,
+ * a->rows apart. */
+struct query_tile {
+    size_t t0, t1, most;
+    struct mat k, v;
+    const float *q; /* rows `width` apart, as those of out */
+    float *s, *out;
+    size_t width;
+};
+
+/* Item i is head i / tiles, rows from i % tiles * ATTEND_ROWS. */
+static struct query_tile query_tile(const struct attend_job *j, uint32_t thread, size_t i)
 {
     const struct attend *a = j->a;
-    size_t most = seen_by(a, t1 - 1);
-    for (size_t t = t0; t < t1; t++, s += a->rows) {
+    size_t tiles = (j->n + ATTEND_ROWS - 1) / ATTEND_ROWS, head = i / tiles;
+    struct query_tile t = {.t0 = i % tiles * ATTEND_ROWS, .width = (size_t)a->heads * a->dh};
+    t.t1 = min_size(t.t0 + ATTEND_ROWS, j->n);
+    t.most = seen_by(a, t.t1 - 1);
+    t.k = head_rows(&a->k, head, a);
+    t.v = head_rows(&a->v, head, a);
+    t.q = j->q + t.t0 * t.width + head * a->dh;
+    t.out = j->out + t.t0 * t.width + head * a->dh;
+    t.s = j->scores + thread * ATTEND_ROWS * a->rows;
+    return t;
+}
+
+/* Scores to weights; what a row does not see weighs 0. */
+static void weigh(const struct attend_job *j, const struct query_tile *tile)
+{
+    const struct attend *a = j->a;
+    float *s = tile->s;
+    for (size_t t = tile->t0; t < tile->t1; t++, s += a->rows) {
         size_t seen = seen_by(a, t);
         for (size_t r = 0; a->valid && r < seen; r++)
             s[r] = a->valid[r] ? s[r] : -1e9f;
         j->c->k->softmax(s, seen);
-        memset(s + seen, 0, (most - seen) * sizeof *s);
+        memset(s + seen, 0, (tile->most - seen) * sizeof *s);
     }
 }
 
-/* Item i is head i / tiles, rows from i % tiles * ATTEND_ROWS. */
-static void attend_tiles(void *arg, uint32_t thread, size_t i0, size_t i1)
+#ifndef TERRA_NO_BLAS
+static void blas_tiles(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
     struct attend_job *j = arg;
-    const struct attend *a = j->a;
-    float *tile = compute_tile(j->c, thread);
-    size_t width = (size_t)a->heads * a->dh, tiles = (j->n + ATTEND_ROWS - 1) / ATTEND_ROWS;
-    size_t fit = TILE_FLOATS / a->dh;
-    int dh = (int)a->dh, ld = (int)a->rows;
+    const struct kernels *kern = j->c->k;
+    float *x = compute_tile(j->c, thread);
+    size_t dh = j->a->dh, fit = TILE_FLOATS / dh;
+    int ld = (int)j->a->rows;
     for (size_t i = i0; i < i1; i++) {
-        size_t head = i / tiles, t0 = i % tiles * ATTEND_ROWS;
-        size_t t1 = min_size(t0 + ATTEND_ROWS, j->n), most = seen_by(a, t1 - 1);
-        struct mat k = head_rows(&a->k, head, a), v = head_rows(&a->v, head, a);
-        float *s = j->scores + thread * ATTEND_ROWS * a->rows;
-        const float *q = j->q + t0 * width + head * a->dh;
-        float *out = j->out + t0 * width + head * a->dh;
-        for (size_t r0 = 0, r1; r0 < most; r0 = r1) {
-            r1 = min_size(r0 + fit, most);
-            j->c->k->expand(&k, r0, r1, 0, a->dh, tile, a->dh);
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)(t1 - t0), (int)(r1 - r0),
-                        dh, 1 / sqrtf((float)dh), q, (int)width, tile, dh, 0, s + r0, ld);
+        struct query_tile t = query_tile(j, thread, i);
+        int n = (int)(t.t1 - t.t0), width = (int)t.width;
+        for (size_t r0 = 0, r1; r0 < t.most; r0 = r1) {
+            r1 = min_size(r0 + fit, t.most);
+            kern->expand(&t.k, r0, r1, 0, dh, x, dh);
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, (int)(r1 - r0), (int)dh,
+                        1 / sqrtf((float)dh), t.q, width, x, (int)dh, 0, t.s + r0, ld);
         }
-        weigh(j, t0, t1, s);
-        for (size_t r0 = 0, r1; r0 < most; r0 = r1) {
-            r1 = min_size(r0 + fit, most);
-            j->c->k->expand(&v, r0, r1, 0, a->dh, tile, a->dh);
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)(t1 - t0), dh,
-                        (int)(r1 - r0), 1, s + r0, ld, tile, dh, r0 ? 1 : 0, out, (int)width);
+        weigh(j, &t);
+        for (size_t r0 = 0, r1; r0 < t.most; r0 = r1) {
+            r1 = min_size(r0 + fit, t.most);
+            kern->expand(&t.v, r0, r1, 0, dh, x, dh);
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, (int)dh, (int)(r1 - r0),
+                        1, t.s + r0, ld, x, (int)dh, r0 ? 1 : 0, t.out, width);
         }
     }
 }
 #endif
+
+/* int8 caches: queries and weights in 16 bits, keys and values packed KEYS at a time into the
+ * thread's scratch.  The last keys that fill no panel go row by row. */
+enum { KEYS = 512, MOST_DH = 256 };
+
+struct quads {
+    int32_t sum[KEYS];
+    float scale[ATTEND_ROWS], one[MOST_DH];
+    uint8_t x[ATTEND_ROWS * 2 * KEYS]; /* queries (dh <= KEYS) or weights */
+    int8_t w[KEYS * MOST_DH];
+};
+_Static_assert(sizeof(struct quads) <= TILE_FLOATS * sizeof(float), "fits a thread's scratch");
+
+static bool can_quads(const struct attend_job *j)
+{
+    const struct attend *a = j->a;
+    return j->c->k->pack_rows && a->k.dtype == TERRA_I8 && a->v.dtype == TERRA_I8 &&
+           a->dh % PANEL == 0 && a->dh <= MOST_DH;
+}
+
+static void score_quads(const struct attend_job *j, const struct query_tile *t, struct quads *z,
+                        size_t whole)
+{
+    const struct kernels *kern = j->c->k;
+    size_t dh = j->a->dh, n = t->t1 - t->t0, ld = j->a->rows;
+    float scale = 1 / sqrtf((float)dh);
+    for (size_t i = 0; i < n; i++) {
+        kern->split(t->q + i * t->width, NULL, dh, z->x + i * 2 * dh, &z->scale[i]);
+        z->scale[i] *= scale;
+        memset(t->s + i * ld, 0, whole * sizeof *t->s);
+    }
+    for (size_t r0 = 0, r1; r0 < whole; r0 = r1) {
+        r1 = min_size(r0 + KEYS, whole);
+        struct pack p = {.dtype = TERRA_I8,
+                         .groups = 1,
+                         .panels = (uint32_t)(r1 - r0) / PANEL,
+                         .slab = (uint32_t)(r1 - r0) / PANEL,
+                         .depth = (uint32_t)dh,
+                         .data = z->w,
+                         .scale = t->k.scale + r0,
+                         .sum = z->sum};
+        kern->pack_rows((const int8_t *)t->k.data + r0 * dh, r1 - r0, dh, z->w, z->sum);
+        kern->panels16(&p, 0, 0, p.panels, z->x, 2 * dh, z->scale, n, t->s + r0, ld, NULL);
+    }
+    if (whole == t->most)
+        return;
+    kern->rows(&t->k, whole, t->most, t->q, t->width, n, t->s + whole, ld);
+    for (size_t i = 0; i < n; i++)
+        for (size_t r = whole; r < t->most; r++)
+            t->s[i * ld + r] *= scale;
+}
+
+static void mix_quads(const struct attend_job *j, const struct query_tile *t, struct quads *z,
+                      size_t whole)
+{
+    const struct kernels *kern = j->c->k;
+    size_t dh = j->a->dh, n = t->t1 - t->t0, ld = j->a->rows;
+    for (size_t c = 0; c < dh; c++)
+        z->one[c] = 1;
+    for (size_t i = 0; i < n; i++)
+        memset(t->out + i * t->width, 0, dh * sizeof *t->out);
+    for (size_t r0 = 0, r1; r0 < whole; r0 = r1) {
+        r1 = min_size(r0 + KEYS, whole);
+        size_t depth = r1 - r0;
+        struct pack p = {.dtype = TERRA_I8,
+                         .groups = 1,
+                         .panels = (uint32_t)dh / PANEL,
+                         .slab = (uint32_t)dh / PANEL,
+                         .depth = (uint32_t)depth,
+                         .data = z->w,
+                         .scale = z->one,
+                         .sum = z->sum};
+        for (size_t i = 0; i < n; i++) /* a value's scale goes to its weight */
+            kern->split(t->s + i * ld + r0, t->v.scale + r0, depth, z->x + i * 2 * depth,
+                        &z->scale[i]);
+        kern->pack_columns((const int8_t *)t->v.data + r0 * dh, depth, dh, z->w, z->sum);
+        kern->panels16(&p, 0, 0, p.panels, z->x, 2 * depth, z->scale, n, t->out, t->width,
+                       NULL);
+    }
+    struct mat rest = t->v;
+    rest.rows = (uint32_t)(t->most - whole);
+    rest.data = (const int8_t *)rest.data + whole * dh;
+    rest.scale += whole;
+    if (rest.rows)
+        kern->axpy_rows(&rest, t->s + whole, ld, n, 0, dh, t->out, t->width);
+}
+
+static void quad_tiles(void *arg, uint32_t thread, size_t i0, size_t i1)
+{
+    struct attend_job *j = arg;
+    struct quads *z = (struct quads *)(void *)compute_tile(j->c, thread);
+    for (size_t i = i0; i < i1; i++) {
+        struct query_tile t = query_tile(j, thread, i);
+        size_t whole = t.most / PANEL * PANEL;
+        score_quads(j, &t, z, whole);
+        weigh(j, &t);
+        mix_quads(j, &t, z, whole);
+    }
+}
 
 size_t compute_attend_floats(size_t threads, size_t heads, size_t rows)
 {
@@ -153,10 +273,14 @@ void compute_attend(struct compute *c, const struct attend *a, const float *q, s
                     float *scores, size_t score_floats, float *out)
 {
     struct attend_job j = {c, a, q, 0, n, scores, out};
+    size_t tiles = a->heads * ((n + ATTEND_ROWS - 1) / ATTEND_ROWS);
+    if (n >= GEMM_FROM && can_quads(&j)) {
+        pool_run(c->pool, tiles, 1, quad_tiles, &j);
+        return;
+    }
 #ifndef TERRA_NO_BLAS
     if (n >= GEMM_FROM && a->dh <= TILE_FLOATS) {
-        pool_run(c->pool, a->heads * ((n + ATTEND_ROWS - 1) / ATTEND_ROWS), 1, attend_tiles,
-                 &j);
+        pool_run(c->pool, tiles, 1, blas_tiles, &j);
         return;
     }
 #endif

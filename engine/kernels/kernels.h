@@ -91,6 +91,12 @@ struct kernels {
                      size_t ld_x, const float *x_scale, size_t n, float *y, size_t ld_y,
                      struct fetch *f);
 
+    /* Packs int8 rows for panels16 on the fly, with sums: n rows of `depth` inputs as outputs
+     * (n a multiple of PANEL, depth of 4), or the `width` columns of n rows as outputs (n a
+     * multiple of 4, width of PANEL).  NULL where `split` is. */
+    void (*pack_rows)(const int8_t *w, size_t n, size_t depth, int8_t *out, int32_t *sum);
+    void (*pack_columns)(const int8_t *w, size_t n, size_t width, int8_t *out, int32_t *sum);
+
     /* Writes columns [c0, c1) of rows [r0, r1) as float, ld floats apart. */
     void (*expand)(const struct mat *w, size_t r0, size_t r1, size_t c0, size_t c1, float *out,
                    size_t ld);

@@ -22,6 +22,8 @@ void vnni_split(const float *x, const float *gate, size_t n, uint8_t *out, float
 void vnni_panels(const struct pack *p, size_t group, size_t p0, size_t p1, const uint8_t *x,
                  size_t ld_x, const float *x_scale, size_t n, float *y, size_t ld_y,
                  struct fetch *f);
+void vnni_pack_rows(const int8_t *w, size_t n, size_t depth, int8_t *out, int32_t *sum);
+void vnni_pack_columns(const int8_t *w, size_t n, size_t width, int8_t *out, int32_t *sum);
 #endif
 #ifdef TERRA_NEON_SET
 extern const struct kernels kernels_neon;

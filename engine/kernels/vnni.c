@@ -155,4 +155,52 @@ void vnni_panels(const struct pack *p, size_t group, size_t p0, size_t p1, const
     }
 }
 
+/* ---- packing on the fly --------------------------------------------------------------- */
+
+static inline __m512i add_up(__m512i sum, __m512i quads)
+{
+    return _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), quads);
+}
+
+void vnni_pack_rows(const int8_t *w, size_t n, size_t depth, int8_t *out, int32_t *sum)
+{
+    const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i at = _mm512_mullo_epi32(lane, _mm512_set1_epi32((int)depth));
+    for (size_t r = 0; r < n; r += PANEL, w += PANEL * depth) {
+        __m512i all = _mm512_setzero_si512();
+        for (size_t k = 0; k < depth; k += 4, out += 4 * PANEL) {
+            __m512i v = _mm512_i32gather_epi32(at, w + k, 1);
+            all = add_up(all, v);
+            _mm512_storeu_si512(out, v);
+        }
+        _mm512_storeu_si512(sum + r, all);
+    }
+}
+
+static inline __m128i sixteen(const int8_t *p)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+void vnni_pack_columns(const int8_t *w, size_t n, size_t width, int8_t *out, int32_t *sum)
+{
+    for (size_t c = 0; c < width; c += PANEL) {
+        __m512i all = _mm512_setzero_si512();
+        for (size_t k = 0; k < n; k += 4, out += 4 * PANEL) {
+            const int8_t *p = w + k * width + c;
+            __m128i a = sixteen(p), b = sixteen(p + width);
+            __m128i d = sixteen(p + 2 * width), e = sixteen(p + 3 * width);
+            __m128i ab0 = _mm_unpacklo_epi8(a, b), ab1 = _mm_unpackhi_epi8(a, b);
+            __m128i de0 = _mm_unpacklo_epi8(d, e), de1 = _mm_unpackhi_epi8(d, e);
+            __m512i v = _mm512_castsi128_si512(_mm_unpacklo_epi16(ab0, de0));
+            v = _mm512_inserti32x4(v, _mm_unpackhi_epi16(ab0, de0), 1);
+            v = _mm512_inserti32x4(v, _mm_unpacklo_epi16(ab1, de1), 2);
+            v = _mm512_inserti32x4(v, _mm_unpackhi_epi16(ab1, de1), 3);
+            all = add_up(all, v);
+            _mm512_storeu_si512(out, v);
+        }
+        _mm512_storeu_si512(sum + c, all);
+    }
+}
+
 #endif

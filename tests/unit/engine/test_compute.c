@@ -411,49 +411,59 @@ static void attention_agrees(void **state)
 }
 
 /* Many rows at once go through tiles: the same values as row by row, to rounding. */
-static void attention_in_tiles(void **state)
+static void check_tiles(enum terra_dtype t, uint32_t dh, bool causal)
 {
-    (void)state;
-    enum { H = 3, DH = 20, FIRST = 30, N = 150, ROWS = FIRST + N, CAP = ROWS + 3 };
-    float *k = floats(ROWS * H * DH), *v = floats(ROWS * H * DH), *q = floats(N * H * DH);
-    float *scores = floats(192 * ROWS), *got = floats(N * H * DH), *want = floats(N * H * DH);
-    float *scale = floats(2 * H * CAP);
+    enum { H = 3, FIRST = 530, N = 150, ROWS = FIRST + N, CAP = ROWS + 3 };
+    const size_t width = H * dh;
+    float *k = floats(ROWS * width), *v = floats(ROWS * width), *q = floats(N * width);
+    float *scores = floats(192 * ROWS), *got = floats(N * width), *want = floats(N * width);
+    float *once = floats(N * width), *scale = floats(2 * H * CAP);
     uint8_t valid[ROWS];
     for (size_t i = 0; i < ROWS; i++)
         valid[i] = i % 7 != 3;
-    for (int t = TERRA_F32; t <= TERRA_I8; t++)
-        for (int causal = 0; causal < 2; causal++) {
-            struct cache ck = {(enum terra_dtype)t, calloc(H * CAP * DH, 4), scale};
-            struct cache cv = {(enum terra_dtype)t, calloc(H * CAP * DH, 4), scale + H * CAP};
-            for (uint32_t threads = 1; threads <= 3; threads++) {
-                struct compute *c = compute_open(threads, NULL, NULL);
-                size_t room = compute_attend_floats(threads, H, ROWS);
-                struct attend a = {H,  DH, CAP, ROWS, FIRST, causal, causal ? NULL : valid,
-                                   ck, cv};
-                compute_store(c, &ck, H, DH, CAP, 0, k, ROWS);
-                compute_store(c, &cv, H, DH, CAP, 0, v, ROWS);
-                assert_true(room <= 192 * ROWS);
-                compute_attend(c, &a, q, N, scores, room, got);
-                if (threads == 1)
-                    for (size_t i = 0; i < N; i++) {
-                        a.first = FIRST + i;
-                        a.rows = causal ? a.first + 1 : ROWS;
-                        compute_attend(c, &a, q + i * H * DH, 1, scores, room,
-                                       want + i * H * DH);
-                    }
-                near(got, want, N * H * DH, 1e-5f);
-                compute_close(c);
+    struct cache ck = {t, calloc(CAP * width, 4), scale};
+    struct cache cv = {t, calloc(CAP * width, 4), scale + H * CAP};
+    for (uint32_t threads = 1; threads <= 3; threads++) {
+        struct compute *c = compute_open(threads, NULL, NULL);
+        size_t room = compute_attend_floats(threads, H, ROWS);
+        struct attend a = {H, dh, CAP, ROWS, FIRST, causal, causal ? NULL : valid, ck, cv};
+        compute_store(c, &ck, H, dh, CAP, 0, k, ROWS);
+        compute_store(c, &cv, H, dh, CAP, 0, v, ROWS);
+        assert_true(room <= 192 * ROWS);
+        compute_attend(c, &a, q, N, scores, room, got);
+        if (threads == 1) {
+            memcpy(once, got, N * width * sizeof *got);
+            for (size_t i = 0; i < N; i++) {
+                a.first = FIRST + i;
+                a.rows = causal ? a.first + 1 : ROWS;
+                compute_attend(c, &a, q + i * width, 1, scores, room, want + i * width);
             }
-            free(ck.data);
-            free(cv.data);
         }
+        near(got, want, N * width, t == TERRA_I8 ? 1e-4f : 1e-5f);
+        assert_memory_equal(got, once, N * width * sizeof *got);
+        compute_close(c);
+    }
+    free(ck.data);
+    free(cv.data);
     free(k);
     free(v);
     free(q);
     free(scores);
     free(got);
     free(want);
+    free(once);
     free(scale);
+}
+
+static void attention_in_tiles(void **state)
+{
+    (void)state;
+    static const uint32_t widths[] = {20, 32, 48};
+    for (int t = TERRA_F32; t <= TERRA_I8; t++)
+        for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+            check_tiles((enum terra_dtype)t, widths[i], true);
+            check_tiles((enum terra_dtype)t, widths[i], false);
+        }
 }
 
 static void not_finite_shows_in_the_cache(void **state)
