@@ -1,0 +1,39 @@
+/* summarize_impl.h - what the files of summarize.h share.
+ *
+ * Owns: nothing.  Errors, threads: see summarize.h.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef TERRA_APP_SUMMARIZE_IMPL_H
+#define TERRA_APP_SUMMARIZE_IMPL_H
+
+#include "app/summarize.h"
+
+/* ---- summarize_text.c: text alone ---- */
+
+bool summarize_is_space(char c);
+/* Does text[0..n) end where a sentence ends?  A point behind a digit may be a number. */
+bool summarize_ends_sentence(const char *text, size_t n);
+/* Moves both ends over white space. */
+void summarize_trim(const char *text, size_t *start, size_t *end);
+/* The wanted length of a document of tok_total tokens, in the length's own unit. */
+double summarize_goal(const struct summarize_length *l, uint64_t tok_total);
+/* A text's length in a unit; `tokens` is what it is for SUMMARIZE_TOKENS. */
+double summarize_measure(enum summarize_unit unit, const char *text, size_t n, uint64_t tokens);
+
+/* ---- summarize_plan.c: tokens and chunks ---- */
+
+bool summarize_count_tokens(const struct summarize_opts *o, const char *text, size_t n,
+                            struct terra_ids *scratch, uint64_t *out, struct err *e);
+/* Tokens of text that one source takes beside control word and end symbol. */
+uint32_t summarize_budget(const struct summarize_opts *o, uint32_t max_tokens);
+
+struct summarize_chunks {
+    struct summarize_chunk *c; /* free it */
+    size_t n, cap;
+};
+
+/* Chunks of at most `budget` tokens that together hold the whole text. */
+bool summarize_cut(const struct summarize_opts *o, const char *text, size_t n, uint32_t budget,
+                   uint32_t overlap, struct summarize_chunks *out, struct err *e);
+
+#endif
