@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "engine/config.h"
+#include "engine/config_impl.h"
 
 #include "engine/file.h"
 #include "engine/json_read.h"
@@ -10,7 +10,6 @@
 #include <string.h>
 
 enum {
-    MAX_SIZE = (1 << 24) - 1, /* widths, vocabularies, lengths */
     MAX_LAYERS = 1024,
     MAX_BYTES = 1 << 20,
     MAX_DEPTH = 6,
@@ -229,7 +228,7 @@ static bool read_buckets(const struct reader *r, const char *at, const cJSON *it
     }
     for (uint32_t i = 0; i < a->n_buckets; i++) {
         product *= a->buckets[i];
-        if (a->buckets[i] == 0 || a->buckets[i] % 2 || product > MAX_SIZE)
+        if (a->buckets[i] == 0 || a->buckets[i] % 2 || product > CONFIG_MAX_SIZE)
             return bad(r, at, f->key, item, "even numbers with a product below 2^24");
     }
     return true;
@@ -259,21 +258,21 @@ enum {
 static const struct field attention_fields[] = {
     [A_TYPE] = WORD("type", ATT, type, attention_types),
     [A_CORE] = WORD("core", ATT, core, cores),
-    [A_MODULES] = WHOLE("modules", ATT, modules, 1, MAX_SIZE),
+    [A_MODULES] = WHOLE("modules", ATT, modules, 1, CONFIG_MAX_SIZE),
     [A_LENGTH] = WHOLE("length_kernel", ATT, length_kernel, 1, 256),
     [A_KERNEL] = WHOLE("module_kernel", ATT, module_kernel, 1, 255),
-    [A_RANK] = WHOLE("rank", ATT, rank, 1, MAX_SIZE),
+    [A_RANK] = WHOLE("rank", ATT, rank, 1, CONFIG_MAX_SIZE),
     [A_VCONCAT] = WORD("v_concat", ATT, v_concat, v_concats),
     [A_OUTPUT] = OTHER("output", read_output, ATT, type, 0),
     [A_SHARE] = FLAG("share_qk", ATT, share_qk),
     [A_DKEY] = WHOLE("d_key", ATT, d_key, 1, 65536),
     [A_DVALUE] = WHOLE("d_value", ATT, d_value, 1, 65536),
-    [A_CHUNK] = WHOLE("chunk", ATT, chunk, 0, MAX_SIZE),
+    [A_CHUNK] = WHOLE("chunk", ATT, chunk, 0, CONFIG_MAX_SIZE),
     [A_HASHES] = WHOLE("hashes", ATT, hashes, 1, 64),
     [A_BUCKETS] = OTHER("buckets", read_buckets, ATT, type, 1 << 20),
     [A_BEFORE] = WHOLE("before", ATT, before, 0, 1024),
     [A_AFTER] = WHOLE("after", ATT, after, 0, 1024),
-    [A_STD] = WHOLE("std_length", ATT, std_length, 0, MAX_SIZE),
+    [A_STD] = WHOLE("std_length", ATT, std_length, 0, CONFIG_MAX_SIZE),
 };
 static_assert(offsetof(ATT, type) == 0, "read_output and read_buckets get the whole struct");
 
@@ -400,7 +399,7 @@ static bool read_axial_shape(const struct reader *r, const char *at, const cJSON
     uint64_t product = 1;
     for (uint32_t i = 0; i < p->n_axes; i++) {
         product *= p->shape[i];
-        if (product == 0 || product > MAX_SIZE)
+        if (product == 0 || product > CONFIG_MAX_SIZE)
             return bad(r, at, f->key, item, "sizes with a product of 1 to 2^24-1");
     }
     p->max = (uint32_t)product;
@@ -420,10 +419,10 @@ static bool read_positions(const struct reader *r, const char *at, const cJSON *
     enum { P_TYPE, P_MAX, P_WIDTH, P_SHAPE, P_WIDTHS };
     static const struct field fields[] = {
         [P_TYPE] = WORD("type", POS, type, position_types),
-        [P_MAX] = WHOLE("max", POS, max, 1, MAX_SIZE),
+        [P_MAX] = WHOLE("max", POS, max, 1, CONFIG_MAX_SIZE),
         [P_WIDTH] = WHOLE("width", POS, width, 1, TERRA_MAX_POS_WIDTH),
-        [P_SHAPE] = OTHER("shape", read_axial_shape, POS, type, MAX_SIZE),
-        [P_WIDTHS] = OTHER("widths", read_axial_widths, POS, type, MAX_SIZE),
+        [P_SHAPE] = OTHER("shape", read_axial_shape, POS, type, CONFIG_MAX_SIZE),
+        [P_WIDTHS] = OTHER("widths", read_axial_widths, POS, type, CONFIG_MAX_SIZE),
     };
     static_assert(offsetof(POS, type) == 0, "the list readers get the whole struct");
     static const uint32_t needed[] = {
@@ -479,7 +478,7 @@ static bool read_vocabulary(const struct reader *r, const char *at, const cJSON 
     static const struct field fields[] = {
         [V_TYPE] = WORD("type", struct vocab_config, type, types),
         [V_FILE] = OTHER("file", read_vocab_file, struct vocab_config, type, 0),
-        [V_RESERVED] = WHOLE("reserved", struct vocab_config, reserved, 0, MAX_SIZE),
+        [V_RESERVED] = WHOLE("reserved", struct vocab_config, reserved, 0, CONFIG_MAX_SIZE),
         [V_SHA256] = OTHER("sha256", read_sha256, struct vocab_config, type, 0),
     };
     struct vocab_config *v = out;
@@ -503,7 +502,7 @@ static bool read_control(const struct reader *r, const char *at, const cJSON *it
     if (!cJSON_IsObject(item))
         return bad(r, at, f->key, item, "an object");
     for (const cJSON *word = item->child; word; word = word->next) {
-        struct field id = {word->string, read_whole, 0, 2, MAX_SIZE, NULL};
+        struct field id = {word->string, read_whole, 0, 2, CONFIG_MAX_SIZE, NULL};
         uint32_t v = 0;
         if (c->n_control == TERRA_MAX_CTL)
             return bad(r, at, f->key, item, "at most 16 control words");
@@ -558,7 +557,7 @@ static bool read_name(const struct reader *r, const char *at, const cJSON *item,
 static const struct field fields[] = {
     /* the first ones are required */
     OTHER("format", read_format, FILE_, config, 0),
-    WHOLE("vocab_size", FILE_, config.vocab, 2, MAX_SIZE),
+    WHOLE("vocab_size", FILE_, config.vocab, 2, CONFIG_MAX_SIZE),
     WHOLE("d_model", FILE_, config.d_model, 1, 1 << 17),
     WHOLE("d_ff", FILE_, config.d_ff, 1, 1 << 20),
     WHOLE("n_heads", FILE_, config.n_heads, 1, 1 << 16),
@@ -568,7 +567,7 @@ static const struct field fields[] = {
     OTHER("decoder_attention", read_decoder_attention, FILE_, config, 0),
 #define N_REQUIRED 9
     OTHER("name", read_name, FILE_, config.name, 0),
-    WHOLE("output_vocab_size", FILE_, config.out_vocab, 0, MAX_SIZE),
+    WHOLE("output_vocab_size", FILE_, config.out_vocab, 0, CONFIG_MAX_SIZE),
     WHOLE("n_decoder_attention_layers", FILE_, config.n_dec_att, 1, 16),
     FLAG("reversible_encoder", FILE_, config.reversible_encoder),
     FLAG("two_swaps", FILE_, config.two_swaps),
@@ -578,172 +577,21 @@ static const struct field fields[] = {
     WHOLE("half_before_layer", FILE_, config.half_before, 0, MAX_LAYERS),
     WHOLE("double_after_layer", FILE_, config.double_after, 0, MAX_LAYERS),
     WHOLE("ff_block", FILE_, config.ff_block, 0, 1 << 16),
-    WHOLE("ff_rank", FILE_, config.ff_rank, 0, MAX_SIZE),
+    WHOLE("ff_rank", FILE_, config.ff_rank, 0, CONFIG_MAX_SIZE),
     FLAG("ff_multiply", FILE_, config.ff_multiply),
     WHOLE("ff_experts", FILE_, config.ff_experts, 0, UINT16_MAX),
     FLAG("ff_switch", FILE_, config.ff_switch),
     OTHER("ff_sru", read_sru, FILE_, config, 1 << 16),
-    WHOLE("loss_modules", FILE_, config.loss_modules, 0, MAX_SIZE),
+    WHOLE("loss_modules", FILE_, config.loss_modules, 0, CONFIG_MAX_SIZE),
     OTHER("encoder_attention", read_encoder_attention, FILE_, config.enc_att, 0),
-    WHOLE("max_source", FILE_, config.max_source, 0, MAX_SIZE),
-    WHOLE("max_target", FILE_, config.max_target, 0, MAX_SIZE),
+    WHOLE("max_source", FILE_, config.max_source, 0, CONFIG_MAX_SIZE),
+    WHOLE("max_target", FILE_, config.max_target, 0, CONFIG_MAX_SIZE),
     OTHER("vocabulary", read_vocabulary, FILE_, vocab, 0),
     OTHER("control", read_control, FILE_, config, 0),
     FLAG("source_eos", FILE_, config.source_eos),
 };
 static_assert(offsetof(FILE_, config) == 0,
               "readers of several fields get struct terra_config");
-
-/* "a must divide b" as one line with both keys and values. */
-static bool divides(const struct reader *r, const char *what, uint32_t value, const char *of,
-                    uint32_t whole)
-{
-    if (value && whole % value == 0)
-        return true;
-    return err_set(r->e, ERR_MODEL, "%s: %s: %" PRIu32 " does not divide %s of %" PRIu32,
-                   r->where, what, value, of, whole);
-}
-
-/* An attention type where its streams are d wide. */
-static bool check_attention(const struct reader *r, const char *at, const ATT *a, uint32_t d,
-                            uint32_t heads)
-{
-    char key[64];
-    snprintf(key, sizeof key, "%s.modules", at);
-    if (a->modules && !divides(r, key, a->modules, "a width", d))
-        return false;
-    if (a->v_concat == TERRA_V_ORIGINAL && a->modules % 2)
-        return err_set(r->e, ERR_MODEL,
-                       "%s: %s: %" PRIu32 " is odd, v_concat original halves it", r->where, key,
-                       a->modules);
-    if (a->type == TERRA_ATT_CONV && a->modules > 1 && a->module_kernel / 2 >= a->modules)
-        return err_set(r->e, ERR_MODEL,
-                       "%s: %s.module_kernel: %" PRIu32 " looks past all %" PRIu32 " modules",
-                       r->where, at, a->module_kernel, a->modules);
-    if (a->type != TERRA_ATT_SELF)
-        return divides(r, "n_heads", heads, "a width", d);
-    uint32_t widest = a->d_key > a->d_value ? a->d_key : a->d_value;
-    if ((uint64_t)heads * widest > MAX_SIZE)
-        return err_set(r->e, ERR_MODEL,
-                       "%s: %s: %" PRIu32 " heads of %" PRIu32 ", wanted less than 2^24 in all",
-                       r->where, at, heads, widest);
-    return true;
-}
-
-static bool check_widths(const struct reader *r, const struct terra_config *c)
-{
-    const uint32_t half = c->half_before ? 2 : 1;
-    if (c->half_before > c->n_dec)
-        return err_set(r->e, ERR_MODEL,
-                       "%s: half_before_layer: %" PRIu32 " of %" PRIu32 " blocks", r->where,
-                       c->half_before, c->n_dec);
-    if (c->double_after >= c->n_dec)
-        return err_set(r->e, ERR_MODEL,
-                       "%s: double_after_layer: %" PRIu32 " of blocks 0..%" PRIu32, r->where,
-                       c->double_after, c->n_dec - 1);
-    if (c->half_before && c->double_after && c->double_after + 1 < c->half_before)
-        return err_set(r->e, ERR_MODEL,
-                       "%s: double_after_layer: %" PRIu32
-                       " comes before half_before_layer %" PRIu32,
-                       r->where, c->double_after, c->half_before);
-    if (!divides(r, "half_before_layer: a factor of 2; it", half, "d_model", c->d_model) ||
-        !divides(r, "half_before_layer: a factor of 2; it", half, "d_ff", c->d_ff))
-        return false;
-    for (uint32_t i = 0; i < c->n_enc + c->n_dec; i++) {
-        char at[48] = "encoder_attention";
-        const ATT *a = &c->enc_att;
-        if (i >= c->n_enc) {
-            uint32_t which = (i - c->n_enc) % c->n_dec_att_types;
-            a = &c->dec_att[which];
-            if (c->n_dec_att_types == 1)
-                snprintf(at, sizeof at, "decoder_attention");
-            else
-                snprintf(at, sizeof at, "decoder_attention[%" PRIu32 "]", which);
-        }
-        if (!check_attention(r, at, a, config_block_d(c, i), c->n_heads))
-            return false;
-        if (c->ff_block && !divides(r, "ff_block", c->ff_block, "a d_ff", config_block_f(c, i)))
-            return false;
-        if (c->ff_experts &&
-            !divides(r, "ff_experts", c->ff_experts, "a d_ff", config_block_f(c, i)))
-            return false;
-        if (c->ff_block && config_block_f(c, i) / c->ff_block > UINT16_MAX)
-            return err_set(r->e, ERR_MODEL, "%s: ff_block: %" PRIu32 " makes too many blocks",
-                           r->where, c->ff_block);
-    }
-    return true;
-}
-
-/* Forgetting layers have the final width (spec 1.7): none may come before a widening. */
-static bool check_forget(const struct reader *r, const struct terra_config *c)
-{
-    if (!c->forget || !c->forget_dense || !(c->half_before || c->double_after))
-        return true;
-    uint32_t items = c->n_dec + (c->half_before > 0) + (c->double_after > 0);
-    /* Items done when the last widening is done. */
-    uint32_t wide =
-        c->double_after ? c->double_after + 2 + (c->half_before > 0) : c->half_before + 1;
-    if (items > c->forget + 1 && c->forget < wide)
-        return err_set(r->e, ERR_MODEL,
-                       "%s: n_layers_forget: %" PRIu32
-                       " puts a forgetting layer before the streams are widened",
-                       r->where, c->forget);
-    return true;
-}
-
-static bool check_positions(const struct reader *r, const struct terra_config *c)
-{
-    const POS *p = &c->pos;
-    uint32_t d = config_embed_d(c);
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < p->n_axes; i++)
-        sum += p->widths[i];
-    if (p->type == TERRA_POS_AXIAL &&
-        (sum != d || (p->n_axes < TERRA_MAX_AXES && p->widths[p->n_axes])))
-        return err_set(r->e, ERR_MODEL,
-                       "%s: positions.widths: %" PRIu64 " in all for %" PRIu32
-                       " axes, wanted the embedding's %" PRIu32,
-                       r->where, sum, p->n_axes, d);
-    if (p->type == TERRA_POS_FIXED_BASE)
-        return divides(r, "positions: fixed-base has 8 digits; it", 8, "an embedding", d);
-    if (p->type == TERRA_POS_SIN_COS)
-        return divides(r, "positions: sin-cos has halves; it", 2, "an embedding", d);
-    return true;
-}
-
-static bool check_rest(const struct reader *r, const struct terra_config *c)
-{
-    if (c->loss_modules &&
-        !divides(r, "loss_modules", c->loss_modules, "the target vocabulary", c->out_vocab))
-        return false;
-    bool varies = c->half_before || c->double_after;
-    if (c->ff_block && !c->ff_rank && !varies)
-        return err_set(r->e, ERR_MODEL, "%s: ff_rank: missing, it is needed by ff_block",
-                       r->where);
-    if (c->ff_rank && !c->ff_block)
-        return err_set(r->e, ERR_MODEL, "%s: ff_rank: has no meaning without ff_block",
-                       r->where);
-    if (c->ff_experts && c->ff_block)
-        return err_set(r->e, ERR_MODEL, "%s: ff_experts: has no meaning with ff_block",
-                       r->where);
-    if (c->ff_switch && !c->ff_experts)
-        return err_set(r->e, ERR_MODEL, "%s: ff_switch: has no meaning without ff_experts",
-                       r->where);
-    if (c->ff_multiply && !c->ff_block)
-        return err_set(r->e, ERR_MODEL, "%s: ff_multiply: has no meaning without ff_block",
-                       r->where);
-    uint32_t longest = c->max_source > c->max_target ? c->max_source : c->max_target;
-    if (c->pos.max && longest > c->pos.max)
-        return err_set(r->e, ERR_MODEL, "%s: %s: %" PRIu32 ", there are %" PRIu32 " positions",
-                       r->where, c->max_source == longest ? "max_source" : "max_target",
-                       longest, c->pos.max);
-    for (uint32_t i = 0; i < c->n_control; i++)
-        if ((uint32_t)c->control[i].id >= c->vocab)
-            return err_set(r->e, ERR_MODEL,
-                           "%s: control.%s: %" PRId32 ", the vocabulary has %" PRIu32 " ids",
-                           r->where, c->control[i].name, c->control[i].id, c->vocab);
-    return true;
-}
 
 static bool parse(const struct reader *r, const cJSON *root, struct config_file *out)
 {
@@ -757,8 +605,7 @@ static bool parse(const struct reader *r, const cJSON *root, struct config_file 
     c->separate_vocab = c->out_vocab != 0;
     if (!c->separate_vocab)
         c->out_vocab = c->vocab;
-    return check_widths(r, c) && check_forget(r, c) && check_positions(r, c) &&
-           check_rest(r, c);
+    return config_check(c, r->where, r->e);
 }
 
 bool config_parse(const char *json, size_t n, const char *where, struct config_file *out,
@@ -787,55 +634,4 @@ bool config_parse(const char *json, size_t n, const char *where, struct config_f
     bool ok = parse(&r, root, out);
     cJSON_Delete(root);
     return ok;
-}
-
-/* ---- derived sizes ------------------------------------------------------------------- */
-
-/* Doubles a size (2), keeps it (1) or halves it (0) in this block. */
-static uint32_t scaled(const struct terra_config *c, uint32_t layer, uint32_t size)
-{
-    bool encoder = layer < c->n_enc;
-    uint32_t block = encoder ? 0 : layer - c->n_enc;
-    if (!encoder && c->double_after && block > c->double_after)
-        return size * 2;
-    if (c->half_before && (encoder || block < c->half_before))
-        return size / 2;
-    return size;
-}
-
-uint32_t config_block_d(const struct terra_config *c, uint32_t layer)
-{
-    return scaled(c, layer, c->d_model);
-}
-
-uint32_t config_block_f(const struct terra_config *c, uint32_t layer)
-{
-    return scaled(c, layer, c->d_ff);
-}
-
-uint32_t config_embed_d(const struct terra_config *c)
-{
-    return c->half_before ? c->d_model / 2 : c->d_model;
-}
-
-uint32_t config_out_d(const struct terra_config *c)
-{
-    return c->double_after ? c->d_model * 2 : c->d_model;
-}
-
-uint32_t terra_config_blocks(const struct terra_config *c, uint32_t layer)
-{
-    if (c->ff_experts)
-        return 1;
-    return c->ff_block ? config_block_f(c, layer) / c->ff_block : 0;
-}
-
-uint32_t terra_config_max_blocks(const struct terra_config *c)
-{
-    uint32_t most = 0;
-    for (uint32_t i = 0; i < c->n_enc + c->n_dec; i++) {
-        uint32_t blocks = terra_config_blocks(c, i);
-        most = blocks > most ? blocks : most;
-    }
-    return most;
 }
