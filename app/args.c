@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "app/args.h"
+#include "app/args_impl.h"
 
 #include "engine/base/xalloc.h"
 #include "engine/terra.h"
@@ -12,10 +12,7 @@
 
 /* ---- tables -------------------------------------------------------------- */
 
-static const struct {
-    const char *name, *operands, *help;
-    int min_pos, max_pos; /* max -1: any number */
-} commands[CMD_COUNT] = {
+const struct args_command args_commands[CMD_COUNT] = {
     [CMD_TUI] = {"tui", "[FILE]", "open the terminal application (the default)", 0, 1},
     [CMD_SUMMARIZE] = {"summarize", "FILE|-", "summarize a document", 1, 1},
     [CMD_RUN] = {"run", "[PROMPT]", "generate text once; standard input is added to PROMPT", 0,
@@ -41,10 +38,8 @@ static const struct {
     [CMD_VERSION] = {"version", "", "show versions", 0, 0},
 };
 
-enum kind { FLAG, TEXT, PATH, WORD, INT, NUM };
-
 #define B(c) (1u << CMD_##c)
-#define ALL  ((1u << CMD_COUNT) - 1)
+#define ALL  ARGS_ALL
 #define MODELS                                                                                 \
     (B(TUI) | B(SUMMARIZE) | B(RUN) | B(CHAT) | B(COMPARE) | B(EVAL) | B(BENCH) | B(DOCTOR))
 #define WRITES (B(TUI) | B(SUMMARIZE) | B(RUN) | B(CHAT) | B(COMPARE) | B(EVAL))
@@ -52,16 +47,7 @@ enum kind { FLAG, TEXT, PATH, WORD, INT, NUM };
 #define STORED (B(LOGS) | B(REPLAY) | B(TRACE) | B(STATS))
 #define SCREEN (B(TUI))
 
-static const struct option {
-    char letter; /* 0: none */
-    const char *name;
-    enum kind kind;
-    size_t field;
-    unsigned cmds, listed; /* commands that accept it, and those whose help lists it */
-    const char *value;     /* placeholder, or the words of a WORD separated by '|' */
-    double min, max;
-    const char *help;
-} options[] = {
+const struct args_option args_options[] = {
 #define F(x) offsetof(struct args, x)
     {'m', "model", PATH, F(model), ALL, MODELS | B(STATS), "PATH", 0, 0,
      "model folder, or the name of an installed one"},
@@ -184,7 +170,7 @@ static const struct option {
 #undef F
 };
 
-#define N_OPTIONS (sizeof options / sizeof *options)
+const size_t args_n_options = sizeof args_options / sizeof *args_options;
 
 /* ---- nearest name ----------------------------------------------------------- */
 
@@ -232,33 +218,33 @@ static bool unknown_option(const char *given, enum cmd c, struct err *e)
 {
     struct nearest best = {0};
     const char *where = NULL;
-    for (size_t i = 0; i < N_OPTIONS; i++) {
-        if (options[i].cmds & (1u << c))
-            nearest_try(&best, given, options[i].name);
-        else if (strcmp(options[i].name, given) == 0)
+    for (size_t i = 0; i < args_n_options; i++) {
+        if (args_options[i].cmds & (1u << c))
+            nearest_try(&best, given, args_options[i].name);
+        else if (strcmp(args_options[i].name, given) == 0)
             for (int k = CMD_COUNT - 1; k >= 0; k--)
-                if (options[i].cmds & (1u << k))
-                    where = commands[k].name;
+                if (args_options[i].cmds & (1u << k))
+                    where = args_commands[k].name;
     }
     if (where)
         return err_set(e, ERR_USAGE, "option --%s is for 'terra %s', not for 'terra %s'", given,
-                       where, commands[c].name);
+                       where, args_commands[c].name);
     if (best.name)
         return err_set(e, ERR_USAGE, "unknown option --%s; did you mean --%s?", given,
                        best.name);
     return err_set(e, ERR_USAGE, "unknown option --%s; see 'terra %s --help'", given,
-                   commands[c].name);
+                   args_commands[c].name);
 }
 
 bool args_cmd_find(const char *name, enum cmd *c, struct err *e)
 {
     struct nearest best = {0};
     for (int i = 0; i < CMD_COUNT; i++) {
-        if (strcmp(commands[i].name, name) == 0) {
+        if (strcmp(args_commands[i].name, name) == 0) {
             *c = (enum cmd)i;
             return true;
         }
-        nearest_try(&best, name, commands[i].name);
+        nearest_try(&best, name, args_commands[i].name);
     }
     if (best.name)
         return err_set(e, ERR_USAGE, "unknown command '%s'; did you mean '%s'?", name,
@@ -282,7 +268,8 @@ static bool is_one_of(const char *words, const char *value)
     return false;
 }
 
-static bool set_option(struct args *a, const struct option *o, const char *value, struct err *e)
+static bool set_option(struct args *a, const struct args_option *o, const char *value,
+                       struct err *e)
 {
     void *field = (char *)a + o->field;
     char *end;
@@ -332,20 +319,20 @@ static bool set_option(struct args *a, const struct option *o, const char *value
 
 /* ---- parsing -------------------------------------------------------------------- */
 
-static const struct option *find_long(const char *name, size_t n, enum cmd c)
+static const struct args_option *find_long(const char *name, size_t n, enum cmd c)
 {
-    for (size_t i = 0; i < N_OPTIONS; i++)
-        if ((options[i].cmds & (1u << c)) && strncmp(options[i].name, name, n) == 0 &&
-            options[i].name[n] == '\0')
-            return &options[i];
+    for (size_t i = 0; i < args_n_options; i++)
+        if ((args_options[i].cmds & (1u << c)) && strncmp(args_options[i].name, name, n) == 0 &&
+            args_options[i].name[n] == '\0')
+            return &args_options[i];
     return NULL;
 }
 
-static const struct option *find_short(char letter, enum cmd c)
+static const struct args_option *find_short(char letter, enum cmd c)
 {
-    for (size_t i = 0; i < N_OPTIONS; i++)
-        if ((options[i].cmds & (1u << c)) && options[i].letter == letter)
-            return &options[i];
+    for (size_t i = 0; i < args_n_options; i++)
+        if ((args_options[i].cmds & (1u << c)) && args_options[i].letter == letter)
+            return &args_options[i];
     return NULL;
 }
 
@@ -357,7 +344,7 @@ static bool parse_option(int argc, char **argv, int *i, enum cmd c, struct args 
     char *arg = argv[*i];
     if (arg[1] == '-') {
         size_t n = strcspn(arg + 2, "=");
-        const struct option *o = find_long(arg + 2, n, c);
+        const struct args_option *o = find_long(arg + 2, n, c);
         if (!o) {
             char name[64];
             size_t len = n < sizeof name - 1 ? n : sizeof name - 1;
@@ -376,10 +363,10 @@ static bool parse_option(int argc, char **argv, int *i, enum cmd c, struct args 
         return !a || set_option(a, o, value, e);
     }
     for (const char *p = arg + 1; *p; p++) {
-        const struct option *o = find_short(*p, c);
+        const struct args_option *o = find_short(*p, c);
         if (!o)
             return err_set(e, ERR_USAGE, "unknown option -%c; see 'terra %s --help'", *p,
-                           commands[c].name);
+                           args_commands[c].name);
         if (o->kind == FLAG) {
             if (a && !set_option(a, o, NULL, e))
                 return false;
@@ -465,12 +452,13 @@ bool args_parse(int argc, char **argv, struct args *out, struct err *e)
     }
     if (out->help || out->version)
         return true;
-    const char *name = commands[out->cmd].name, *operands = commands[out->cmd].operands;
-    if (out->n_pos < commands[out->cmd].min_pos)
+    const char *name = args_commands[out->cmd].name,
+               *operands = args_commands[out->cmd].operands;
+    if (out->n_pos < args_commands[out->cmd].min_pos)
         return err_set(e, ERR_USAGE, "usage: terra %s %s", name, operands);
-    if (commands[out->cmd].max_pos >= 0 && out->n_pos > commands[out->cmd].max_pos)
+    if (args_commands[out->cmd].max_pos >= 0 && out->n_pos > args_commands[out->cmd].max_pos)
         return err_set(e, ERR_USAGE, "'%s' is too much; usage: terra %s%s%s",
-                       out->pos[commands[out->cmd].max_pos], name, *operands ? " " : "",
+                       out->pos[args_commands[out->cmd].max_pos], name, *operands ? " " : "",
                        operands);
     return true;
 }
@@ -483,254 +471,5 @@ void args_free(struct args *a)
 
 const char *args_cmd_name(enum cmd c)
 {
-    return commands[c].name;
-}
-
-/* ---- help ---------------------------------------------------------------------- */
-
-static void help_option(const struct option *o, struct buf *out)
-{
-    struct buf left = {0};
-    if (o->letter)
-        buf_printf(&left, "  -%c, --%s", o->letter, o->name);
-    else
-        buf_printf(&left, "      --%s", o->name);
-    if (o->value)
-        buf_printf(&left, " %s", o->value);
-    if (left.len > 28)
-        buf_printf(out, "%s\n%30s%s\n", buf_str(&left), "", o->help);
-    else
-        buf_printf(out, "%-28s  %s\n", buf_str(&left), o->help);
-    buf_free(&left);
-}
-
-void args_help(enum cmd c, struct buf *out)
-{
-    if (c == CMD_COUNT) {
-        buf_add_str(out, "usage: terra [COMMAND] [OPTIONS] [ARGUMENTS]\n\ncommands:\n");
-        for (int i = 0; i < CMD_COUNT; i++)
-            buf_printf(out, "  %-11s %s\n", commands[i].name, commands[i].help);
-        buf_add_str(out,
-                    "\n'terra help COMMAND' lists a command's options; terra(1) explains.\n");
-        return;
-    }
-    const char *operands = commands[c].operands;
-    buf_printf(out, "usage: terra %s [OPTIONS]%s%s\n%s\n\noptions:\n", commands[c].name,
-               *operands ? " " : "", operands, commands[c].help);
-    for (size_t i = 0; i < N_OPTIONS; i++)
-        if ((options[i].listed & options[i].cmds) & (1u << c))
-            help_option(&options[i], out);
-}
-
-/* ---- completion ------------------------------------------------------------------ */
-
-/* The operands that are fixed words: of completion and logs. */
-static const char *operand_words(enum cmd c, char *words, size_t size)
-{
-    if (c != CMD_LOGS && c != CMD_COMPLETION)
-        return NULL;
-    size_t n = strcspn(commands[c].operands, " ");
-    if (n >= size)
-        return NULL;
-    memcpy(words, commands[c].operands, n);
-    words[n] = '\0';
-    for (char *p = words; *p; p++)
-        if (*p == '|')
-            *p = ' ';
-    return words;
-}
-
-static void add_words(struct buf *out, const char *words) /* "a|b" as "a b" */
-{
-    for (const char *p = words; *p; p++)
-        buf_add_byte(out, *p == '|' ? ' ' : *p);
-}
-
-static void complete_bash(struct buf *out)
-{
-    buf_add_str(
-        out,
-        "# bash completion for terra\n_terra()\n{\n"
-        "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-        "    local cmd=tui w words=\n"
-        "    for w in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n        case $w in\n        ");
-    for (int i = 0; i < CMD_COUNT; i++)
-        buf_printf(out, "%s%s", i ? "|" : "", commands[i].name);
-    buf_add_str(out, ") cmd=$w; break ;;\n        esac\n    done\n    case $cmd:$prev in\n");
-    for (size_t i = 0; i < N_OPTIONS; i++) {
-        const struct option *o = &options[i];
-        if (o->kind == FLAG)
-            continue;
-        bool all = o->cmds == ALL;
-        for (int c = 0, first = 1; c < CMD_COUNT; c++) {
-            if (all ? c > 0 : !(o->cmds & (1u << c)))
-                continue;
-            const char *cmd = all ? "*" : commands[c].name;
-            buf_printf(out, "%s%s:--%s", first ? "    " : "|", cmd, o->name);
-            if (o->letter)
-                buf_printf(out, "|%s:-%c", cmd, o->letter);
-            first = 0;
-        }
-        if (o->kind == WORD) {
-            buf_add_str(out, ")\n        mapfile -t COMPREPLY < <(compgen -W '");
-            add_words(out, o->value);
-            buf_add_str(out, "' -- \"$cur\"); return ;;\n");
-        } else if (o->kind == PATH) {
-            buf_add_str(
-                out,
-                ")\n        mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return ;;\n");
-        } else {
-            buf_add_str(out, ")\n        return ;;\n");
-        }
-    }
-    buf_add_str(out, "    esac\n    case $cmd in\n");
-    for (int c = 0; c < CMD_COUNT; c++) {
-        char words[128];
-        buf_printf(out, "    %s) words='", commands[c].name);
-        for (size_t i = 0; i < N_OPTIONS; i++)
-            if (options[i].listed & options[i].cmds & (1u << c))
-                buf_printf(out, "--%s ", options[i].name);
-        if (operand_words((enum cmd)c, words, sizeof words))
-            buf_add_str(out, words);
-        buf_add_str(out, "' ;;\n");
-    }
-    buf_add_str(out,
-                "    esac\n    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        words=\"$words");
-    for (int i = 0; i < CMD_COUNT; i++)
-        buf_printf(out, " %s", commands[i].name);
-    buf_add_str(out, "\"\n    fi\n    if [[ $cmd == help ]]; then\n        words=\"");
-    for (int i = 0; i < CMD_COUNT; i++)
-        buf_printf(out, "%s%s", i ? " " : "", commands[i].name);
-    buf_add_str(
-        out,
-        "\"\n    fi\n"
-        "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
-        "    if [[ $cur != -* && $cmd != logs && $cmd != completion && $cmd != help ]]; then\n"
-        "        mapfile -t -O \"${#COMPREPLY[@]}\" COMPREPLY < <(compgen -f -- \"$cur\")\n"
-        "    fi\n}\ncomplete -o filenames -F _terra terra\n");
-}
-
-/* Help texts inside single quotes; a colon and brackets mean something to zsh. */
-static void add_quoted(struct buf *out, const char *s, const char *escape)
-{
-    for (; *s; s++) {
-        if (*s == '\'')
-            buf_add_str(out, "'\\'");
-        else if (strchr(escape, *s))
-            buf_add_byte(out, '\\');
-        buf_add_byte(out, *s);
-    }
-}
-
-static void complete_zsh(struct buf *out)
-{
-    buf_add_str(out, "#compdef terra\n# zsh completion for terra\n_terra() {\n"
-                     "  local -a commands=(\n");
-    for (int i = 0; i < CMD_COUNT; i++) {
-        buf_printf(out, "    '%s:", commands[i].name);
-        add_quoted(out, commands[i].help, ":");
-        buf_add_str(out, "'\n");
-    }
-    buf_add_str(out, "  )\n  local cmd=tui w\n  for w in ${words[2,CURRENT-1]}; do\n"
-                     "    if (( ${commands[(I)$w:*]} )); then cmd=$w; break; fi\n  done\n"
-                     "  local -a opts\n  case $cmd in\n");
-    for (int c = 0; c < CMD_COUNT; c++) {
-        buf_printf(out, "  %s) opts=(\n", commands[c].name);
-        for (size_t i = 0; i < N_OPTIONS; i++) {
-            const struct option *o = &options[i];
-            if (!(o->listed & o->cmds & (1u << c)))
-                continue;
-            if (o->letter)
-                buf_printf(out, "    '(-%c --%s)'{-%c,--%s}'[", o->letter, o->name, o->letter,
-                           o->name);
-            else
-                buf_printf(out, "    '--%s[", o->name);
-            add_quoted(out, o->help, "[]:");
-            buf_add_byte(out, ']');
-            if (o->kind == WORD) {
-                buf_printf(out, ":%s:(", o->name);
-                add_words(out, o->value);
-                buf_add_byte(out, ')');
-            } else if (o->kind == PATH) {
-                buf_printf(out, ":%s:_files", o->name);
-            } else if (o->kind != FLAG) {
-                buf_printf(out, ":%s: ", o->name);
-            }
-            buf_add_str(out, "'\n");
-        }
-        char words[128];
-        if (operand_words((enum cmd)c, words, sizeof words))
-            buf_printf(out, "    '1:what:(%s)' '*:argument: '\n", words);
-        else if (c == CMD_HELP)
-            buf_add_str(out, "    '1:command:{_describe command commands}'\n");
-        else
-            buf_add_str(out, "    '*:file:_files'\n");
-        buf_add_str(out, "    ) ;;\n");
-    }
-    buf_add_str(out, "  esac\n"
-                     "  if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then\n"
-                     "    _describe command commands; _files\n    return\n  fi\n"
-                     "  if [[ ${words[2]} == $cmd ]]; then shift words; (( CURRENT-- )); fi\n"
-                     "  _arguments -s $opts\n}\n"
-                     "if [[ $funcstack[1] == _terra ]]; then _terra \"$@\"; else compdef "
-                     "_terra terra; fi\n");
-}
-
-static void complete_fish(struct buf *out)
-{
-    buf_add_str(out, "# fish completion for terra\nset -l commands");
-    for (int i = 0; i < CMD_COUNT; i++)
-        buf_printf(out, " %s", commands[i].name);
-    buf_add_byte(out, '\n');
-    for (int i = 0; i < CMD_COUNT; i++) {
-        char words[128];
-        buf_printf(
-            out,
-            "complete -c terra -n \"not __fish_seen_subcommand_from $commands\" -a %s -d '",
-            commands[i].name);
-        add_quoted(out, commands[i].help, "\\");
-        buf_add_str(out, "'\n");
-        if (operand_words((enum cmd)i, words, sizeof words))
-            buf_printf(out,
-                       "complete -c terra -n '__fish_seen_subcommand_from %s' -f -a '%s'\n",
-                       commands[i].name, words);
-    }
-    for (size_t i = 0; i < N_OPTIONS; i++) {
-        const struct option *o = &options[i];
-        buf_printf(out, "complete -c terra -l %s", o->name);
-        if (o->letter)
-            buf_printf(out, " -s %c", o->letter);
-        if (o->kind == WORD) {
-            buf_add_str(out, " -x -a '");
-            add_words(out, o->value);
-            buf_add_byte(out, '\'');
-        } else if (o->kind == PATH) {
-            buf_add_str(out, " -r -F");
-        } else if (o->kind != FLAG) {
-            buf_add_str(out, " -x");
-        }
-        if (o->listed != ALL) {
-            buf_add_str(out, " -n '__fish_seen_subcommand_from");
-            for (int c = 0; c < CMD_COUNT; c++)
-                if (o->listed & o->cmds & (1u << c))
-                    buf_printf(out, " %s", commands[c].name);
-            buf_add_byte(out, '\'');
-        }
-        buf_add_str(out, " -d '");
-        add_quoted(out, o->help, "\\");
-        buf_add_str(out, "'\n");
-    }
-}
-
-bool args_completion(const char *shell, struct buf *out, struct err *e)
-{
-    if (strcmp(shell, "bash") == 0)
-        complete_bash(out);
-    else if (strcmp(shell, "zsh") == 0)
-        complete_zsh(out);
-    else if (strcmp(shell, "fish") == 0)
-        complete_fish(out);
-    else
-        return err_set(e, ERR_USAGE, "no completion for '%s': bash, zsh or fish", shell);
-    return true;
+    return args_commands[c].name;
 }
