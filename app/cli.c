@@ -389,7 +389,7 @@ void cli_params(const struct terra_sampling *s, uint32_t max_tokens, const char 
     json_int(out, "top_k", s->top_k);
     json_num(out, "top_p", (double)s->top_p, 6);
     json_int(out, "no_repeat_ngram", s->no_repeat_ngram);
-    json_int(out, "beams", s->temperature > 0 ? 1 : s->beams);
+    json_int(out, "beams", generate_beams(s, max_tokens));
     json_int(out, "max_tokens", max_tokens);
     if (style)
         json_cstr(out, "style", style);

@@ -101,6 +101,7 @@ static bool prepare(struct job *j, struct err *e)
         o->max_tokens = most;
     o->threads = setup_threads(&c->config);
     o->sampling = setup_sampling_summary(&c->config, c->args);
+    o->sampling.beams = 1; /* both sides go token by token */
     o->cancel = signals_cancel();
     o->side[0] = (struct compare_side){c->model, setup_mode(&c->config), &j->source[0]};
     o->side[1] = (struct compare_side){j->other ? j->other : c->model,

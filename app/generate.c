@@ -93,15 +93,21 @@ static bool force(struct terra_session *s, const struct generate_opts *o, struct
     return !o->pin || terra_pin(s, o->pin->layer, o->pin->block, o->pin->unit, e);
 }
 
+uint32_t generate_beams(const struct terra_sampling *p, uint32_t max_tokens)
+{
+    bool search = p->beams > 1 && p->temperature <= 0 && max_tokens <= SEARCH_TOKENS;
+    return search ? p->beams : 1;
+}
+
 /* Beam search, where it is wanted. */
 static bool find(struct terra_session *s, const struct generate_opts *o,
                  struct terra_search **x, struct found *found, struct err *e)
 {
     const struct terra_sampling *p = &o->sampling;
-    if (p->beams <= 1 || p->temperature > 0 || o->max_tokens == 0 ||
-        o->max_tokens > SEARCH_TOKENS)
+    uint32_t beams = generate_beams(p, o->max_tokens);
+    if (beams == 1 || o->max_tokens == 0)
         return true;
-    *x = terra_search_open(s, p->beams, o->max_tokens, e);
+    *x = terra_search_open(s, beams, o->max_tokens, e);
     return *x && terra_search_run(*x, p, o->max_tokens, &found->id, &found->n, e);
 }
 

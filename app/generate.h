@@ -70,6 +70,9 @@ bool generate(struct terra_session *s, const struct terra_config *c,
               struct generate_result *out, struct err *e);
 void generate_result_free(struct generate_result *r);
 
+/* Beams that a reply of at most max_tokens is searched with; 1: it is not. */
+uint32_t generate_beams(const struct terra_sampling *p, uint32_t max_tokens);
+
 /* p in 0 .. 1 of the per-token times, in milliseconds; 0 if there are none. */
 double generate_percentile_ms(const struct generate_result *r, double p);
 

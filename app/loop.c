@@ -362,7 +362,7 @@ void loop_run(struct app *a)
         press_all(a); /* a lone Esc that waited */
         if (worker) {
             take_mail(a);
-            a->mail_due = a->now + MAIL_NS;
+            a->mail_due = app_running(a) ? a->now + MAIL_NS : 0; /* who idles sleeps */
         }
         apply(a, replay_tick(a));
         follow_map(a, !app_running(a) && !a->play.on);
