@@ -161,7 +161,7 @@ static bool run_map_reduce(struct run *r, const char *text, struct err *e)
         struct summarize_chunks list = {0};
         *joined = (struct buf){0};
         ok = summarize_cut(r->o, buf_str(&text_now), text_now.len,
-                           summarize_budget(r->o, r->plan->max_tokens), 0, &list, e);
+                           summarize_budget(r->o, r->plan->max_tokens), 0, true, &list, e);
         if (ok && (list.n >= n || round > MAX_ROUNDS))
             ok = err_set(e, ERR_INPUT,
                          "%zu chunk summaries do not get shorter: use --max-tokens %u", n,

@@ -32,8 +32,9 @@ struct summarize_chunks {
     size_t n, cap;
 };
 
-/* Chunks of at most `budget` tokens that together hold the whole text. */
+/* Chunks of at most `budget` tokens that together hold the whole text, of like lengths or as
+ * full as they can be. */
 bool summarize_cut(const struct summarize_opts *o, const char *text, size_t n, uint32_t budget,
-                   uint32_t overlap, struct summarize_chunks *out, struct err *e);
+                   uint32_t overlap, bool even, struct summarize_chunks *out, struct err *e);
 
 #endif

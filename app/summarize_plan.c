@@ -215,17 +215,17 @@ static bool chunk_add(const struct summarize_opts *o, const char *text, const st
 }
 
 bool summarize_cut(const struct summarize_opts *o, const char *text, size_t n, uint32_t budget,
-                   uint32_t overlap, struct summarize_chunks *out, struct err *e)
+                   uint32_t overlap, bool even, struct summarize_chunks *out, struct err *e)
 {
     struct pieces l = {0};
     bool ok = cut_sentences(o, text, n, budget, &l, e);
     uint64_t total = 0;
     for (size_t i = 0; i < l.n; i++)
         total += l.p[i].n_tok;
-    /* Even chunks, not full ones and a small rest. */
+    /* Even chunks, not full ones and a small rest; a cut document is read as far as it goes. */
     uint64_t step = budget > overlap ? budget - overlap : 1;
     uint64_t count = (total + step - 1) / step;
-    uint64_t want = count ? total / count + overlap + budget / 16 : budget;
+    uint64_t want = even && count ? total / count + overlap + budget / 16 : budget;
     if (want > budget)
         want = budget;
     for (size_t first = 0; ok && first < l.n;) {
@@ -264,7 +264,7 @@ static bool plan_single(const struct summarize_opts *o, uint32_t budget,
                         struct summarize_plan *out, const char *text, size_t n, struct err *e)
 {
     struct summarize_chunks list = {0};
-    if (!summarize_cut(o, text, n, budget, 0, &list, e)) {
+    if (!summarize_cut(o, text, n, budget, 0, false, &list, e)) {
         free(list.c);
         return false;
     }
@@ -296,7 +296,7 @@ static bool plan_chunks(const struct summarize_opts *o, uint32_t budget,
         return err_set(e, ERR_USAGE, "--overlap %u must be less than the chunk of %u tokens",
                        o->overlap, chunk);
     struct summarize_chunks list = {0};
-    bool ok = summarize_cut(o, text, n, chunk, o->overlap, &list, e);
+    bool ok = summarize_cut(o, text, n, chunk, o->overlap, true, &list, e);
     out->chunk = list.c;
     out->n_chunks = list.n;
     out->tok_read = out->tok_total;

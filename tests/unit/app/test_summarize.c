@@ -255,6 +255,30 @@ static void what_does_not_fit_is_refused(void **state)
     assert_int_equal(e.kind, ERR_MODEL);
 }
 
+/* As much as fits, not an even share of the document. */
+static void a_cut_document_is_read_as_far_as_it_goes(void **state)
+{
+    (void)state;
+    char text[2048] = "";
+    size_t cut = 0;
+    for (size_t n = 0; n + 7 < sizeof text; n += 7) {
+        memcpy(text + n, "A b c. ", 8);
+        struct summarize_opts o = defaults();
+        struct summarize_plan p;
+        struct err e = {0};
+        o.method = SUMMARIZE_SINGLE;
+        o.allow_truncate = true;
+        if (!summarize_plan(&o, text, strlen(text), &p, &e))
+            fail_msg("%s", e.msg);
+        if (p.tok_read < p.tok_total) {
+            assert_true(p.tok_read <= o.max_source && p.tok_read + 12 > o.max_source);
+            cut++;
+        }
+        summarize_plan_free(&p);
+    }
+    assert_true(cut > 100);
+}
+
 static void short_texts_are_their_own_summary(void **state)
 {
     (void)state;
@@ -367,6 +391,7 @@ int main(void)
         cmocka_unit_test(every_chunk_fits),
         cmocka_unit_test(chunks_overlap_by_whole_sentences),
         cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(a_cut_document_is_read_as_far_as_it_goes),
         cmocka_unit_test(short_texts_are_their_own_summary),
         cmocka_unit_test(methods_end_in_one_text),
         cmocka_unit_test(cancelled_runs_keep_their_text),
