@@ -266,6 +266,7 @@ static void start_timeline(struct app *a)
     uint32_t dec[3], enc[3];
     live_decoder_shape(a->shape, dec, enc);
     timeline_start(&a->run, dec, enc);
+    a->stat.rows = NULL;
     a->shown = 0;
     a->stored = false;
     a->cursor = a->pinned = -1;

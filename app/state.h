@@ -252,7 +252,7 @@ struct app {
     /* of the frame being drawn */
     struct vm vm;
     struct pool frame; /* memory of vm, freed before the next one */
-    struct {           /* numbers that follow the map's clock, not every frame */
+    struct {           /* numbers that change slowly; every new run sets rows to NULL */
         const struct choice_rows *rows;
         int64_t token;
         size_t n;
@@ -260,6 +260,7 @@ struct app {
         size_t like;
         double like_share;
         bool has_like;
+        uint64_t due;
     } stat;
 
     struct {
@@ -268,8 +269,15 @@ struct app {
         uint64_t prefill_ns, due;
     } times;
 
+    struct {
+        bool on; /* the store's log, as it was asked last */
+        uint64_t due;
+    } log;
+
     /* clocks */
     double map_fps;
+    bool map_paced;    /* map_fps is what was asked for, whatever the screen's size */
+    bool far;          /* over ssh */
     uint64_t frame_ns; /* between frames of text at 80x24 */
     uint64_t map_due, draw_due, tick_due, stop_due, drawn;
     uint64_t observer_ns, observed_ns; /* drawing; decoding meanwhile */
