@@ -23,7 +23,7 @@ unsigned live_compare(struct app *a, enum compare_kind kind, const char *model_b
 /* Goes on where the token limit ended the run on screen. */
 unsigned live_continue(struct app *a);
 /* Writes again from the token at the cursor with the map's block pinned to `unit`; -1: the
- * unit after the chosen one. */
+ * controller's second choice.  Pins of the run on screen stay. */
 unsigned live_what_if(struct app *a, int32_t unit);
 unsigned live_cancel(struct app *a);
 

@@ -107,15 +107,20 @@ struct app_origin {
     int status;              /* enum store_status */
     uint8_t model[32];       /* header_sha256 */
     struct terra_ids forced; /* target tokens before the run's own */
+    struct generate_pin pin[GENERATE_PINS];
+    size_t n_pins;
 };
 
 /* A branch that was asked for, until its run begins. */
 struct app_branch {
-    bool on, pinned;
+    bool on;
     struct terra_ids forced;
     int64_t parent; /* 0: not stored */
     char style[24];
-    struct generate_pin pin;
+    struct generate_pin pin[GENERATE_PINS];
+    size_t n_pins;
+    bool pinned;  /* the last pin is the question; those before were the parent's */
+    bool second;  /* it takes the controller's second choice */
     uint16_t was; /* the unit chosen */
 };
 

@@ -244,31 +244,52 @@ static uint32_t room_left(const struct job *j, size_t n_source)
     return left < j->summarize.max_tokens ? (uint32_t)left : j->summarize.max_tokens;
 }
 
+/* A last pin to the controller's second choice: which one that is shows in the row itself,
+ * and the stored parameters need its number. */
+static bool second_choice(struct worker *w, struct job *j, const struct terra_ids *source,
+                          struct err *e)
+{
+    struct terra_sampling greedy = {0};
+    struct terra_token t;
+    struct generate_pin *last = j->n_pins ? &j->pin[j->n_pins - 1] : NULL;
+    if (!last || last->unit != TERRA_RUNNER_UP)
+        return true;
+    if (!generate_feed(w->session, j->summarize.config, source, j->forced.id, j->forced.n,
+                       j->pin, j->n_pins, e) ||
+        !terra_next(w->session, &greedy, &t, e))
+        return false;
+    last->unit = t.unit[(size_t)last->layer * t.blocks + last->block];
+    return true;
+}
+
 static bool job_branch(struct worker *w, struct job *j, struct err *e)
 {
     struct terra_ids ids = {0};
     struct generate_result r = {0};
     struct err why = {0};
     bool ok = summarize_source(&j->summarize, j->text, j->n_text, &ids, &why) &&
-              need_session(w, j, &why);
+              need_session(w, j, &why) && second_choice(w, j, &ids, &why);
     struct generate_opts o = {.sampling = j->summarize.sampling,
                               .max_tokens = room_left(j, ids.n),
                               .forced = j->forced.id,
                               .n_forced = j->forced.n,
-                              .pin = j->pinned ? &j->pin : NULL};
+                              .pin = j->pin,
+                              .n_pins = j->n_pins};
     if (ok && o.max_tokens == 0)
         ok = err_set(&why, ERR_INPUT, "the model writes at most %u tokens: all are written",
                      generate_max_target(terra_model_config(j->model)));
     if (ok) {
         j->ran = true;
         setup_build(w->session, &j->build);
-        struct mail m = {.kind = MAIL_STEP,
-                         .step = {.kind = j->store_kind,
-                                  .build = buf_str(&j->build),
-                                  .no = 1,
-                                  .of = 1,
-                                  .n_in = (int64_t)ids.n,
-                                  .n_read = (int64_t)ids.n}};
+        struct mail m = {
+            .kind = MAIL_STEP,
+            .step = {.kind = j->store_kind,
+                     .build = buf_str(&j->build),
+                     .no = 1,
+                     .of = 1,
+                     .unit = j->n_pins ? j->pin[j->n_pins - 1].unit : TERRA_NO_UNIT,
+                     .n_in = (int64_t)ids.n,
+                     .n_read = (int64_t)ids.n}};
         worker_post(w, &m, j->text, j->n_text);
         struct generate_sink sink = {on_prefilled, on_token, w};
         ok = generate(w->session, j->summarize.config, j->summarize.vocab, &ids, &o, &sink, &r,

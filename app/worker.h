@@ -45,8 +45,8 @@ struct job {
 
     /* branch */
     struct terra_ids forced;
-    bool pinned;
-    struct generate_pin pin;
+    struct generate_pin pin[GENERATE_PINS]; /* the last: a unit, or TERRA_RUNNER_UP */
+    size_t n_pins;
     int store_kind;
 
     /* results */

@@ -240,7 +240,8 @@ class Running(TuiTest):
         pin = params["pin"]
         self.assertEqual((parent, params["after"]), (1, 7))
         self.assertEqual((pin["layer"], pin["block"]), (2, 5))
-        self.assertEqual(pin["unit"], (pin["was"] + 1) % 16)
+        self.assertNotEqual(pin["unit"], pin["was"])  # the controller's second choice
+        self.assertNotIn("kept", params)
         trace = self.units(2, 2, 5)
         self.assertEqual(set(trace), {pin["unit"]})  # the block obeyed, for every token
         self.assertEqual(self.units(1, 2, 5)[7], pin["was"])
@@ -255,6 +256,37 @@ class Running(TuiTest):
         self.assertEqual(self.after(3)[0], 1)
         self.say(t, "whatif 16")
         t.wait_screen("a block has 16 units")
+
+    def test_branch_of_a_branch_keeps_its_pins(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        for line in ("goto 7", "layer 2", "block 5"):
+            self.say(t, line)
+        self.command(t, "whatif", 2)
+        for line in ("goto 4", "layer 1", "block 3"):
+            self.say(t, line)
+        self.command(t, "whatif 9", 3)
+        t.wait_screen("1 earlier pin")
+        first = self.after(2)[1]["pin"]["unit"]
+        kept = {"at": 7, "layer": 2, "block": 5, "unit": first}
+        parent, params = self.after(3)
+        self.assertEqual((parent, params["after"], params["kept"]), (2, 11, [kept]))
+        self.assertEqual(set(self.units(3, 2, 5)), {first})
+        self.assertEqual(set(self.units(3, 1, 3)), {9})
+        # From the store: the pins are found there, and what is chosen anyway changes nothing.
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("{")
+        t.idle(run=2)
+        t.keys("}")
+        t.idle(run=3)
+        for line in ("goto 5", "layer 0", "block 0"):
+            self.say(t, line)
+        self.command(t, f"whatif {self.units(3, 0, 0)[5]}", 4)
+        self.assertEqual([k["at"] for k in self.after(4)[1]["kept"]], [7, 11])
+        self.assertEqual(set(self.units(4, 2, 5)), {first})
+        self.assertEqual(set(self.units(4, 1, 3)), {9})
+        self.assertEqual(self.tokens(4)[0], self.tokens(3)[5])
 
     def test_like_searches_all_runs(self) -> None:
         t = self.start("-n", "20", self.home.document())
