@@ -134,6 +134,17 @@ unsigned do_whatif(struct app *a, const char *arg)
     return live_what_if(a, (int32_t)unit);
 }
 
+unsigned do_lens(struct app *a, const char *arg)
+{
+    char *end;
+    long long token = *arg ? strtoll(arg, &end, 10) : (long long)app_token(a);
+    if (*arg && (end == arg || *end || token < 0)) {
+        app_say(a, VM_WARN, "lens TOKEN: '%.40s' is not the number of a token", arg);
+        return EFFECT_DRAW;
+    }
+    return live_lens(a, token);
+}
+
 /* ---- compare -------------------------------------------------------------------------- */
 
 static unsigned against_chosen(struct app *a, size_t which)

@@ -592,6 +592,10 @@ static void on_done(struct app *a, const struct mail *m)
             live_branch_done(a);
         a->branch.on = false;
         break;
+    case JOB_LENS:
+        if (ok)
+            live_lens_done(a, j);
+        break;
     case JOB_BANDWIDTH:
         if (ok)
             a->bandwidth_peak = j->bandwidth;

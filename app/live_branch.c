@@ -75,18 +75,22 @@ void live_origin_free(struct app *a)
 
 /* ---- asking for a branch ----------------------------------------------------------------- */
 
-/* The run on screen can be gone on from; else says why not. */
+const char *live_origin_problem(struct app *a, const char *nothing)
+{
+    if (app_running(a))
+        return "something is still running; Esc stops it";
+    if (!a->origin.text || a->run.n == 0)
+        return nothing;
+    if (!a->model)
+        return "no model is open; :model PATH opens one";
+    if (memcmp(a->origin.model, a->model_info.header_sha256, sizeof a->origin.model) != 0)
+        return "this run was written by another model; open that one with :model PATH";
+    return NULL;
+}
+
 static bool can_branch(struct app *a)
 {
-    const char *why = NULL;
-    if (app_running(a))
-        why = "something is still running; Esc stops it";
-    else if (!a->origin.text || a->run.n == 0)
-        why = "nothing was run yet that could be gone on from";
-    else if (!a->model)
-        why = "no model is open; :model PATH opens one";
-    else if (memcmp(a->origin.model, a->model_info.header_sha256, sizeof a->origin.model) != 0)
-        why = "this run was written by another model; open that one with :model PATH";
+    const char *why = live_origin_problem(a, "nothing was run yet that could be gone on from");
     if (why)
         app_say(a, VM_WARN, "%s", why);
     return !why;

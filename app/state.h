@@ -188,6 +188,7 @@ struct app {
 
     struct app_origin origin;
     struct app_branch branch;
+    int64_t lens_token; /* that the lens was asked for */
 
     /* document */
     bool has_document;

@@ -54,6 +54,7 @@ void job_free(struct job *j)
     summarize_plan_free(&j->plan);
     summarize_result_free(&j->summary);
     compare_result_free(&j->compare);
+    lens_free(&j->lens);
     free(j);
 }
 
@@ -303,6 +304,17 @@ static bool job_branch(struct worker *w, struct job *j, struct err *e)
     return ok;
 }
 
+static bool job_lens(struct worker *w, struct job *j, struct err *e)
+{
+    struct terra_ids ids = {0};
+    bool ok = summarize_source(&j->summarize, j->text, j->n_text, &ids, e) &&
+              need_session(w, j, e) &&
+              lens_run(w->session, j->summarize.config, &ids, j->forced.id, j->forced.n - 1,
+                       j->pin, j->n_pins, &j->lens, e);
+    terra_ids_free(&ids);
+    return ok;
+}
+
 /* What both sides read: all of it, or the first chunk. */
 static size_t compare_bytes(const struct job *j)
 {
@@ -399,6 +411,8 @@ bool worker_run(struct worker *w, struct job *j, struct err *e)
         return job_compare(w, j, e);
     case JOB_BRANCH:
         return job_branch(w, j, e);
+    case JOB_LENS:
+        return job_lens(w, j, e);
     case JOB_BANDWIDTH:
         j->bandwidth = terra_machine_bandwidth(j->threads, 3, e);
         return j->bandwidth > 0;

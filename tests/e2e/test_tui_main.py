@@ -9,7 +9,7 @@ import signal
 import subprocess
 import unittest
 
-from tui import TERRA, Tui, TuiTest, wait_for
+from tui import TERRA, Tui, TuiTest, models, wait_for
 
 
 class Sizes(TuiTest):
@@ -287,6 +287,61 @@ class Running(TuiTest):
         self.assertEqual(set(self.units(4, 2, 5)), {first})
         self.assertEqual(set(self.units(4, 1, 3)), {9})
         self.assertEqual(self.tokens(4)[0], self.tokens(3)[5])
+        rows = self.lens(3, 5)  # the look inside obeys them too
+        self.assertEqual((rows[2]["units"][5], rows[1]["units"][3]), (first, 9))
+
+    def lens(self, run: int, token: int) -> list[dict]:
+        """What the command line says of a token, a row for each layer."""
+        line = [str(TERRA), "-m", str(models() / "e2e"), "trace", str(run)]
+        line += ["--lens", str(token), "--json", "--db", str(self.home.db)]
+        done = subprocess.run(
+            line, capture_output=True, text=True, check=True, env=self.home.env()
+        )
+        rows = [json.loads(row) for row in done.stdout.splitlines()]
+        return [r for r in rows if r["type"] == "lens"]
+
+    def test_lens(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        for token in (7, 19):
+            self.say(t, f"lens {token}" if token == 7 else "lens")
+            t.wait_screen(f"token {token} '")
+            t.idle(view="page")
+            rows = re.findall(r"^ +(\d+) +(\d+)  '(.*?)' (\d+)%", t.screen(), re.MULTILINE)
+            want = self.lens(1, token)
+            self.assertEqual([(int(r[0]), int(r[1])) for r in rows],
+                             [(w["layer"], w["rank"]) for w in want])
+            for row, w in zip(rows, want):
+                self.assertEqual(row[2], w["text"])
+                self.assertAlmostEqual(int(row[3]) / 100, w["p"], delta=0.006)
+            t.keys("q")
+            t.wait(view="main")
+        self.assertEqual(self.home.sql("SELECT count(*) FROM run"), [(1,)])
+        self.say(t, "lens 20")
+        t.wait_screen("there is no such token")
+        self.say(t, "lens one")
+        t.wait_screen("'one' is not the number of a token")
+
+    def test_lens_needs_a_run_and_its_model(self) -> None:
+        t = self.start("-n", "20")
+        t.idle(focus="prompt")
+        self.say(t, "lens")
+        t.wait_screen("no token to look into")
+        t.keys("C-d")
+        t.exit_status()
+        t.close()
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        t.keys("C-d")
+        t.exit_status()
+        t.close()
+        for model, why in (("/nonexistent", "no model is open"),
+                           (models() / "e2e-dense", "written by another model")):
+            t = self.start("--session", "1", model=model)
+            t.idle(tokens=20)
+            self.say(t, "lens 3")
+            t.wait_screen(why)
+            t.close()
 
     def test_like_searches_all_runs(self) -> None:
         t = self.start("-n", "20", self.home.document())
