@@ -27,20 +27,21 @@ static void add_row(struct cli *c, const struct lens *v, uint32_t layer, struct 
 {
     const struct lens_row *r = &v->row[layer];
     size_t n = 0;
-    const char *text = c->vocab && r->id >= 0 ? terra_token_bytes(c->vocab, r->id, &n) : "";
+    const char *text =
+        c->vocab && r->id[0] >= 0 ? terra_token_bytes(c->vocab, r->id[0], &n) : "";
     if (c->args->json) {
         headless_object(b, "lens");
         json_int(b, "layer", layer);
-        json_int(b, "id", r->id);
+        json_int(b, "id", r->id[0]);
         json_str(b, "text", text, n);
-        json_num(b, "p", r->p, 6);
+        json_num(b, "p", r->p[0], 6);
         json_int(b, "rank", r->rank);
         json_open(b, "units", '[');
         add_units(b, v, layer, true);
         json_close(b, ']');
         json_close(b, '}');
     } else {
-        buf_printf(b, "%u,%d,%.6g,%u,\"", layer, r->id, r->p, r->rank);
+        buf_printf(b, "%u,%d,%.6g,%u,\"", layer, r->id[0], r->p[0], r->rank);
         add_units(b, v, layer, false);
         buf_add_byte(b, '"');
     }
@@ -90,19 +91,20 @@ bool cmd_lens(struct cli *c, int64_t run, struct err *e)
     struct store_run r;
     struct terra_ids ids = {0};
     struct lens v = {0};
+    struct generate_pin pin[GENERATE_PINS];
+    size_t n_pins = 0;
     int32_t *target;
     size_t n, forced;
     bool ok = cli_model(c, e) && store_run_get(c->store, run, &pool, &r, e) &&
               store_run_target(c->store, run, &pool, &target, &n, &forced, e) &&
-              same_model(c, &r, &pool, e);
-    if (ok && strstr(r.params, "\"pin\":"))
-        cli_note(c, "run %" PRId64 " pins a block; the lens looks without the pin", run);
+              same_model(c, &r, &pool, e) && setup_pins(r.params, pin, &n_pins, e);
     uint64_t at = ok ? forced + (uint64_t)c->args->lens : 0;
     if (ok && at >= n)
         ok = err_set(e, ERR_CHECK, "run %" PRId64 " has %zu tokens, from 0", run, n - forced);
     ok = ok && source(c, &r, &pool, &ids, e) &&
          cli_session(c, generate_max_source(c->shape), generate_max_target(c->shape), e) &&
-         lens_run(c->session, c->shape, &ids, target, at, &v, e) && print(c, &v, e);
+         lens_run(c->session, c->shape, &ids, target, at, pin, n_pins, &v, e) &&
+         print(c, &v, e);
     lens_free(&v);
     terra_ids_free(&ids);
     pool_free(&pool);

@@ -26,6 +26,7 @@ unsigned do_new(struct app *a, const char *arg)
     flow_clear(&a->flow);
     a->flow_view = (struct flow_view){.follow = true};
     timeline_start(&a->run, (uint32_t[]){0, 0, 0}, (uint32_t[]){0, 0, 0});
+    a->stat.rows = NULL;
     a->shown = 0;
     a->cursor = a->pinned = -1;
     a->play.on = false;
@@ -133,6 +134,17 @@ unsigned do_whatif(struct app *a, const char *arg)
     return live_what_if(a, (int32_t)unit);
 }
 
+unsigned do_lens(struct app *a, const char *arg)
+{
+    char *end;
+    long long token = *arg ? strtoll(arg, &end, 10) : (long long)app_token(a);
+    if (*arg && (end == arg || *end || token < 0)) {
+        app_say(a, VM_WARN, "lens TOKEN: '%.40s' is not the number of a token", arg);
+        return EFFECT_DRAW;
+    }
+    return live_lens(a, token);
+}
+
 /* ---- compare -------------------------------------------------------------------------- */
 
 static unsigned against_chosen(struct app *a, size_t which)
@@ -195,8 +207,10 @@ unsigned do_model(struct app *a, const char *arg)
 
 static void apply(struct app *a, enum config_key k)
 {
-    if (k == CONFIG_FPS && config_int(a->config, k) > 0)
+    if (k == CONFIG_FPS && config_int(a->config, k) > 0) {
         a->map_fps = (double)config_int(a->config, k);
+        a->map_paced = true;
+    }
     if (k == CONFIG_METRIC)
         do_metric(a, config_text(a->config, k));
     if (k == CONFIG_STYLE)

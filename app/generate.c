@@ -86,11 +86,23 @@ static bool prefill(struct terra_session *s, const struct terra_config *c,
            (source->n == 0 || terra_feed(s, source->id, source->n, NULL, e));
 }
 
-static bool force(struct terra_session *s, const struct generate_opts *o, struct err *e)
+bool generate_feed(struct terra_session *s, const struct terra_config *c,
+                   const struct terra_ids *source, const int32_t *target, size_t n,
+                   const struct generate_pin *pin, size_t n_pins, struct err *e)
 {
-    if (o->n_forced && !terra_feed(s, o->forced, o->n_forced, NULL, e))
+    if (!prefill(s, c, source, e))
         return false;
-    return !o->pin || terra_pin(s, o->pin->layer, o->pin->block, o->pin->unit, e);
+    size_t fed = 0;
+    for (size_t i = 0; i <= n_pins; i++) {
+        size_t to = i < n_pins && pin[i].at < n ? pin[i].at : n;
+        if (to > fed && !terra_feed(s, target + fed, to - fed, NULL, e))
+            return false;
+        fed = to > fed ? to : fed;
+        if (i < n_pins && pin[i].at <= n &&
+            !terra_pin(s, pin[i].layer, pin[i].block, pin[i].unit, e))
+            return false;
+    }
+    return true;
 }
 
 uint32_t generate_beams(const struct terra_sampling *p, uint32_t max_tokens)
@@ -119,7 +131,7 @@ bool generate(struct terra_session *s, const struct terra_config *c,
     *out = (struct generate_result){.stop = GENERATE_ERROR, .goes_on = o->n_forced > 0};
     struct err why = {0};
     uint64_t start = clock_ns();
-    bool ok = prefill(s, c, source, &why) && force(s, o, &why);
+    bool ok = generate_feed(s, c, source, o->forced, o->n_forced, o->pin, o->n_pins, &why);
     if (ok) {
         terra_prefill_stats(s, &out->prefill);
         if (!c->n_enc || o->n_forced) /* the fed part of the target counts as reading */

@@ -25,6 +25,15 @@ enum generate_stop {
 };
 extern const char *const generate_stop_name[]; /* "end" "length" "goal" ... */
 
+#define GENERATE_PINS 16 /* that a branch may hold */
+
+/* A block pinned (terra_pin) from target token `at` on. */
+struct generate_pin {
+    uint32_t layer, block;
+    uint16_t unit;
+    size_t at;
+};
+
 struct generate_opts {
     struct terra_sampling sampling;
     uint32_t max_tokens;
@@ -35,11 +44,8 @@ struct generate_opts {
      * Their text must have been shown before. */
     const int32_t *forced;
     size_t n_forced;
-    /* Optional: a block pinned from the first chosen token on (terra_pin). */
-    const struct generate_pin {
-        uint32_t layer, block;
-        uint16_t unit;
-    } * pin;
+    const struct generate_pin *pin; /* [n_pins], `at` ascending and n_forced at most */
+    size_t n_pins;
 };
 
 struct generate_sink { /* every function is optional */
@@ -72,6 +78,12 @@ void generate_result_free(struct generate_result *r);
 
 /* Beams that a reply of at most max_tokens is searched with; 1: it is not. */
 uint32_t generate_beams(const struct terra_sampling *p, uint32_t max_tokens);
+
+/* The session reads `source`, then the n target tokens by force, under the pins that hold so
+ * far. */
+bool generate_feed(struct terra_session *s, const struct terra_config *c,
+                   const struct terra_ids *source, const int32_t *target, size_t n,
+                   const struct generate_pin *pin, size_t n_pins, struct err *e);
 
 /* p in 0 .. 1 of the per-token times, in milliseconds; 0 if there are none. */
 double generate_percentile_ms(const struct generate_result *r, double p);

@@ -10,34 +10,31 @@
 /* One layer's logits [n]; `written` is the token that was chosen in the end. */
 static struct lens_row look(const float *y, uint32_t n, int32_t written)
 {
-    struct lens_row r = {.id = -1, .rank = 1};
+    struct lens_row r = {.rank = 1};
     double sum = 0;
-    if (n == 0 || isnan(y[0]))
-        return r;
-    r.id = 0;
-    for (uint32_t i = 1; i < n; i++)
-        if (y[i] > y[r.id])
-            r.id = (int32_t)i;
-    for (uint32_t i = 0; i < n; i++) {
-        sum += exp((double)y[i] - (double)y[r.id]);
+    uint32_t found = 0;
+    bool known = n > 0 && !isnan(y[0]);
+    for (uint32_t i = 0; known && i < n; i++) {
+        uint32_t k = found < LENS_TOP ? found++ : LENS_TOP;
+        for (; k > 0 && y[i] > y[r.id[k - 1]]; k--) /* sorted in, the first of equals first */
+            if (k < LENS_TOP)
+                r.id[k] = r.id[k - 1];
+        if (k < LENS_TOP)
+            r.id[k] = (int32_t)i;
         r.rank += y[i] > y[written];
     }
-    r.p = 1 / sum;
+    for (uint32_t i = 0; known && i < n; i++)
+        sum += exp((double)y[i] - (double)y[r.id[0]]);
+    for (uint32_t k = 0; k < found; k++)
+        r.p[k] = exp((double)y[r.id[k]] - (double)y[r.id[0]]) / sum;
+    for (uint32_t k = found; k < LENS_TOP; k++)
+        r.id[k] = -1;
     return r;
-}
-
-static bool feed(struct terra_session *s, const struct terra_config *c,
-                 const struct terra_ids *source, const int32_t *target, size_t n, struct err *e)
-{
-    bool ok = c->n_enc ? terra_prefill(s, source->id, source->n, e)
-                       : terra_prefill(s, NULL, 0, e) &&
-                             terra_feed(s, source->id, source->n, NULL, e);
-    return ok && terra_feed(s, target, n, NULL, e);
 }
 
 bool lens_run(struct terra_session *s, const struct terra_config *c,
               const struct terra_ids *source, const int32_t *target, size_t at,
-              struct lens *out, struct err *e)
+              const struct generate_pin *pin, size_t n_pins, struct lens *out, struct err *e)
 {
     *out = (struct lens){.layers = c->n_dec};
     int32_t written = target[at];
@@ -47,7 +44,7 @@ bool lens_run(struct terra_session *s, const struct terra_config *c,
     float *y = xcalloc(n ? n : 1, sizeof *y);
     struct terra_sampling greedy = {0};
     struct terra_token t;
-    bool ok = feed(s, c, source, target, at, e) && terra_lens(s, y, e) &&
+    bool ok = generate_feed(s, c, source, target, at, pin, n_pins, e) && terra_lens(s, y, e) &&
               terra_next(s, &greedy, &t, e); /* for the choices of the row */
     if (ok) {
         out->blocks = t.blocks;

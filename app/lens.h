@@ -11,12 +11,16 @@
 #ifndef TERRA_APP_LENS_H
 #define TERRA_APP_LENS_H
 
+#include "app/generate.h"
 #include "engine/terra.h"
 
-struct lens_row {  /* of a decoder layer */
-    int32_t id;    /* top token; -1: the layer is narrower than the head */
-    double p;      /* its probability */
-    uint32_t rank; /* of the token that was written, from 1 */
+#define LENS_TOP 5
+
+struct lens_row {         /* of a decoder layer */
+    int32_t id[LENS_TOP]; /* top tokens, best first; -1: the layer is narrower than the head,
+                             or there are fewer */
+    double p[LENS_TOP];   /* their probabilities */
+    uint32_t rank;        /* of the token that was written, from 1 */
 };
 
 struct lens {
@@ -25,11 +29,11 @@ struct lens {
     uint16_t *unit; /* [layers][blocks] chosen for this token; TERRA_NO_UNIT: none */
 };
 
-/* `source` as generate() takes it; target[0..at) come before target[at], the token looked
- * at. */
+/* `source` and pins as generate() takes them; target[0..at) come before target[at], the token
+ * looked at. */
 bool lens_run(struct terra_session *s, const struct terra_config *c,
               const struct terra_ids *source, const int32_t *target, size_t at,
-              struct lens *out, struct err *e);
+              const struct generate_pin *pin, size_t n_pins, struct lens *out, struct err *e);
 void lens_free(struct lens *l);
 
 #endif

@@ -266,6 +266,7 @@ static void start_timeline(struct app *a)
     uint32_t dec[3], enc[3];
     live_decoder_shape(a->shape, dec, enc);
     timeline_start(&a->run, dec, enc);
+    a->stat.rows = NULL;
     a->shown = 0;
     a->stored = false;
     a->cursor = a->pinned = -1;
@@ -590,6 +591,10 @@ static void on_done(struct app *a, const struct mail *m)
         if (ok)
             live_branch_done(a);
         a->branch.on = false;
+        break;
+    case JOB_LENS:
+        if (ok)
+            live_lens_done(a, j);
         break;
     case JOB_BANDWIDTH:
         if (ok)

@@ -23,8 +23,10 @@ unsigned live_compare(struct app *a, enum compare_kind kind, const char *model_b
 /* Goes on where the token limit ended the run on screen. */
 unsigned live_continue(struct app *a);
 /* Writes again from the token at the cursor with the map's block pinned to `unit`; -1: the
- * unit after the chosen one. */
+ * controller's second choice.  Pins of the run on screen stay. */
 unsigned live_what_if(struct app *a, int32_t unit);
+/* The page of what the model would write after each decoder layer in place of `token`. */
+unsigned live_lens(struct app *a, int64_t token);
 unsigned live_cancel(struct app *a);
 
 /* Everything the worker said since the last call. */

@@ -37,6 +37,10 @@ void live_origin_begin(struct app *a, const struct mail *m)
     a->origin.status = STORE_RUNNING;
     memcpy(a->origin.model, a->model_info.header_sha256, sizeof a->origin.model);
     set_forced(a, a->branch.forced.id, a->branch.on ? a->branch.forced.n : 0);
+    a->origin.n_pins = a->branch.on ? a->branch.n_pins : 0;
+    if (a->branch.on && a->branch.pinned)
+        a->branch.pin[a->branch.n_pins - 1].unit = m->step.unit;
+    memcpy(a->origin.pin, a->branch.pin, sizeof a->origin.pin);
 }
 
 void live_origin_stored(struct app *a, const struct store_run *r)
@@ -51,7 +55,8 @@ void live_origin_stored(struct app *a, const struct store_run *r)
     set_forced(a, NULL, 0);
     memset(a->origin.model, 0, sizeof a->origin.model);
     if (store_model_get(a->store, r->model, &p, &m, &e) &&
-        store_run_target(a->store, r->id, &p, &id, &n, &n_forced, &e)) {
+        store_run_target(a->store, r->id, &p, &id, &n, &n_forced, &e) &&
+        setup_pins(r->params, a->origin.pin, &a->origin.n_pins, &e)) {
         memcpy(a->origin.model, m.header_sha256, sizeof a->origin.model);
         set_forced(a, id, n_forced);
     } else { /* it can be looked at, but not gone on from */
@@ -70,29 +75,39 @@ void live_origin_free(struct app *a)
 
 /* ---- asking for a branch ----------------------------------------------------------------- */
 
-/* The run on screen can be gone on from; else says why not. */
+const char *live_origin_problem(struct app *a, const char *nothing)
+{
+    if (app_running(a))
+        return "something is still running; Esc stops it";
+    if (!a->origin.text || a->run.n == 0)
+        return nothing;
+    if (!a->model)
+        return "no model is open; :model PATH opens one";
+    if (memcmp(a->origin.model, a->model_info.header_sha256, sizeof a->origin.model) != 0)
+        return "this run was written by another model; open that one with :model PATH";
+    return NULL;
+}
+
 static bool can_branch(struct app *a)
 {
-    const char *why = NULL;
-    if (app_running(a))
-        why = "something is still running; Esc stops it";
-    else if (!a->origin.text || a->run.n == 0)
-        why = "nothing was run yet that could be gone on from";
-    else if (!a->model)
-        why = "no model is open; :model PATH opens one";
-    else if (memcmp(a->origin.model, a->model_info.header_sha256, sizeof a->origin.model) != 0)
-        why = "this run was written by another model; open that one with :model PATH";
+    const char *why = live_origin_problem(a, "nothing was run yet that could be gone on from");
     if (why)
         app_say(a, VM_WARN, "%s", why);
     return !why;
 }
 
-/* Behind the first `n_own` tokens of the run on screen. */
-static unsigned branch(struct app *a, size_t n_own)
+/* Behind the first `n_own` tokens of the run on screen, under its pins and one more, or
+ * NULL. */
+static unsigned branch(struct app *a, size_t n_own, const struct generate_pin *pin)
 {
     struct err e = {0};
     struct app_branch *b = &a->branch;
     const char *name;
+    if (pin && a->origin.n_pins == GENERATE_PINS) {
+        app_say(a, VM_WARN, "this branch pins %d blocks already, and keeps no more",
+                GENERATE_PINS);
+        return EFFECT_DRAW;
+    }
     struct job *j = live_job(a, JOB_BRANCH, &e);
     if (!j)
         return app_fail(a, &e);
@@ -115,8 +130,15 @@ static unsigned branch(struct app *a, size_t n_own)
     b->on = true;
     b->parent = a->run_id;
     snprintf(b->style, sizeof b->style, "%s", a->origin.style);
-    j->pinned = b->pinned;
-    j->pin = b->pin;
+    memcpy(b->pin, a->origin.pin, sizeof b->pin);
+    b->n_pins = a->origin.n_pins;
+    b->pinned = pin != NULL;
+    if (pin) {
+        b->pin[b->n_pins] = *pin;
+        b->pin[b->n_pins++].at = b->forced.n;
+    }
+    memcpy(j->pin, b->pin, sizeof j->pin);
+    j->n_pins = b->n_pins;
     return live_submit(a, j, BUSY_PREFILL);
 }
 
@@ -128,8 +150,7 @@ unsigned live_continue(struct app *a)
         app_say(a, VM_INFO, "nothing to continue: the token limit did not end this reply");
         return EFFECT_DRAW;
     }
-    a->branch.pinned = false;
-    return branch(a, a->run.n);
+    return branch(a, a->run.n, NULL);
 }
 
 unsigned live_what_if(struct app *a, int32_t unit)
@@ -147,16 +168,16 @@ unsigned live_what_if(struct app *a, int32_t unit)
         app_say(a, VM_INFO, "there is no block here; move with j k [ ]");
         return EFFECT_DRAW;
     }
-    if (unit < 0)
-        unit = (was + 1) % (int32_t)r->units;
     if (unit >= (int32_t)r->units) {
         app_say(a, VM_WARN, "whatif UNIT: a block has %u units, from 0", r->units);
         return EFFECT_DRAW;
     }
-    a->branch.pinned = true;
-    a->branch.pin = (struct generate_pin){a->layer, a->block, (uint16_t)unit};
+    struct generate_pin pin = {.layer = a->layer,
+                               .block = a->block,
+                               .unit = unit < 0 ? TERRA_RUNNER_UP : (uint16_t)unit};
+    a->branch.second = unit < 0;
     a->branch.was = was;
-    return branch(a, (size_t)token);
+    return branch(a, (size_t)token, &pin);
 }
 
 /* ---- its run -------------------------------------------------------------------------------
@@ -169,22 +190,34 @@ void live_branch_params(const struct app *a, struct buf *params)
         return;
     params->data[--params->len] = '\0';
     buf_printf(params, ",\"after\":%zu", b->forced.n);
-    if (b->pinned)
+    const struct generate_pin *last = b->pinned ? &b->pin[b->n_pins - 1] : NULL;
+    if (last)
         buf_printf(params, ",\"pin\":{\"layer\":%u,\"block\":%u,\"unit\":%u,\"was\":%u}",
-                   b->pin.layer, b->pin.block, b->pin.unit, b->was);
+                   last->layer, last->block, last->unit, b->was);
+    size_t kept = b->n_pins - (last != NULL);
+    for (size_t i = 0; i < kept; i++)
+        buf_printf(params, "%s{\"at\":%zu,\"layer\":%u,\"block\":%u,\"unit\":%u}%s",
+                   i ? "," : ",\"kept\":[", b->pin[i].at, b->pin[i].layer, b->pin[i].block,
+                   b->pin[i].unit, i + 1 == kept ? "]" : "");
     buf_add_byte(params, '}');
 }
 
 void live_branch_note(struct app *a)
 {
     const struct app_branch *b = &a->branch;
-    char line[APP_TEXT];
-    if (b->pinned)
+    char line[APP_TEXT], kept[48] = "";
+    const struct generate_pin *last = b->pinned ? &b->pin[b->n_pins - 1] : NULL;
+    size_t n = b->n_pins - (last != NULL);
+    if (n)
+        snprintf(kept, sizeof kept, "; %zu earlier pin%s hold%s", n, n > 1 ? "s" : "",
+                 n > 1 ? "" : "s");
+    if (last)
         snprintf(line, sizeof line,
-                 "what if layer %u block %u took unit %u, not %u, from token %zu on",
-                 b->pin.layer, b->pin.block, b->pin.unit, b->was, b->forced.n);
+                 "what if layer %u block %u took unit %u%s, not %u, from token %zu on%s",
+                 last->layer, last->block, last->unit, b->second ? ", its second choice" : "",
+                 b->was, b->forced.n, kept);
     else
-        snprintf(line, sizeof line, "going on after token %zu", b->forced.n);
+        snprintf(line, sizeof line, "going on after token %zu%s", b->forced.n, kept);
     flow_put(&a->flow, FLOW_NOTE, line);
 }
 
@@ -193,9 +226,11 @@ void live_branch_done(struct app *a)
     char saved[64] = "";
     if (a->run_id)
         snprintf(saved, sizeof saved, ", saved as run %" PRId64, a->run_id);
-    if (a->branch.pinned)
-        app_say(a, VM_INFO, "layer %u block %u pinned to unit %u: %zu tokens%s",
-                a->branch.pin.layer, a->branch.pin.block, a->branch.pin.unit, a->run.n, saved);
+    const struct app_branch *b = &a->branch;
+    const struct generate_pin *last = b->pinned ? &b->pin[b->n_pins - 1] : NULL;
+    if (last)
+        app_say(a, VM_INFO, "layer %u block %u pinned to unit %u: %zu tokens%s", last->layer,
+                last->block, last->unit, a->run.n, saved);
     else
         app_say(a, VM_INFO, "went on for %zu tokens%s%s", a->run.n, saved,
                 a->origin.status == STORE_LENGTH ? " (token limit)" : "");

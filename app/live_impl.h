@@ -1,7 +1,8 @@
 /* live_impl.h - what the files of live share; nobody else includes it.
  *
  * Purpose: live.c holds jobs, runs and their mail, live_store.c the history and its
- *          recorder, live_compare.c the two sides of a compare.
+ *          recorder, live_branch.c what goes on from a run, live_lens.c a look into one
+ *          token, live_compare.c the two sides of a compare.
  * Owns:    nothing: all of it is in the state.
  * Errors:  as live.h.  Threads: the main one.
  *
@@ -28,6 +29,11 @@ void live_origin_begin(struct app *a, const struct mail *m);
 void live_branch_params(const struct app *a, struct buf *params);
 void live_branch_note(struct app *a); /* a line of the text that says what it is */
 void live_branch_done(struct app *a);
+
+/* Why the model cannot do the run on screen again, `nothing` if there is none; NULL: it
+ * can. */
+const char *live_origin_problem(struct app *a, const char *nothing);
+void live_lens_done(struct app *a, const struct job *j);
 
 void live_compare_mail(struct app *a, const struct mail *m);
 void live_compare_done(struct app *a, struct job *j);

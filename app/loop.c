@@ -154,13 +154,23 @@ static uint64_t cpu_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* What a frame costs, in bytes and in drawing, grows with the screen: more cells, fewer frames.
- * Keys do not wait for this. */
+/* What a frame costs, in bytes and in drawing, grows with the screen: more cells, fewer frames,
+ * but at least 15 a second here, and four of the map.  Keys do not wait for this. */
+static double screens(const struct app *a)
+{
+    double n = (double)a->surface.w * a->surface.h / (80 * 24);
+    return n < 1 ? 1 : n > 4 ? 4 : n;
+}
+
 static uint64_t frame_ns(const struct app *a)
 {
-    double screens = (double)a->surface.w * a->surface.h / (80 * 24);
-    double longer = screens < 1 ? 1 : screens > 4 ? 2 : sqrt(screens);
-    return (uint64_t)((double)a->frame_ns * longer);
+    double longer = sqrt(screens(a));
+    return (uint64_t)((double)a->frame_ns * (a->far || longer < 1.3 ? longer : 1.3));
+}
+
+static uint64_t map_ns(const struct app *a)
+{
+    return (uint64_t)(1e9 / a->map_fps * (a->map_paced ? 1 : sqrt(screens(a))));
 }
 
 static void draw(struct app *a)
@@ -197,7 +207,7 @@ static void follow_map(struct app *a, bool at_once)
     if (!at_once && a->now < a->map_due)
         return;
     a->map_token = token;
-    a->map_due = a->now + (uint64_t)(1e9 / a->map_fps);
+    a->map_due = a->now + map_ns(a);
     a->dirty = true;
 }
 

@@ -34,6 +34,7 @@ struct mail_step {
     const char *build; /* what runs it; the job's */
     uint32_t no, of;   /* chunk, from 1 */
     int64_t n_in, n_read;
+    uint16_t unit;                   /* branch: of the last pin; TERRA_NO_UNIT: none */
     const struct terra_model *model; /* compare: the side's; else NULL */
     enum terra_mode mode;            /* compare */
 };

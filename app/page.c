@@ -158,6 +158,44 @@ void page_model(struct app *a)
     end(a);
 }
 
+static void add_token(struct app *a, struct buf *b, int32_t id, double p)
+{
+    size_t n = 0;
+    const char *text = a->vocab ? terra_token_bytes(a->vocab, id, &n) : "";
+    if (id == TERRA_EOS)
+        buf_add_str(b, "  <end>");
+    else if (n)
+        buf_printf(b, "  '%.*s'", (int)n, text);
+    else
+        buf_printf(b, "  #%d", id);
+    buf_printf(b, p < .005 ? " <1%%" : " %.0f%%", 100 * p);
+}
+
+void page_lens(struct app *a, const struct lens *l, int64_t token)
+{
+    const struct timeline_token *t = &a->run.token[token];
+    begin(a, "the token layer by layer");
+    line(a, "# token %" PRId64 " '%.*s' after each decoder layer", token,
+         (int)(t->len < 60 ? t->len : 60), buf_str(&a->run.text) + t->at);
+    line(a, "what the model would write if it ended there, and where '%.*s' (id %d) stands",
+         (int)(t->len < 60 ? t->len : 60), buf_str(&a->run.text) + t->at, t->id);
+    line(a, "layer  its rank  top tokens");
+    struct buf row = {0};
+    for (uint32_t i = 0; i < l->layers; i++) {
+        const struct lens_row *r = &l->row[i];
+        buf_clear(&row);
+        for (int k = 0; k < LENS_TOP && r->id[k] >= 0; k++)
+            add_token(a, &row, r->id[k], r->p[k]);
+        if (r->id[0] >= 0)
+            line(a, "%5u  %8u%s", i, r->rank, buf_str(&row));
+        else
+            line(a, "%5u         -  narrower than the last layer: it cannot be asked", i);
+    }
+    buf_free(&row);
+    line(a, "the last layer is the answer that the token was taken from");
+    end(a);
+}
+
 #define LIKE_HITS 40
 #define LIKE_ROWS 200000 /* of the newest runs: a screen waits for them */
 

@@ -16,6 +16,7 @@
 #define AGREE     12
 #define AGE_ROWS  16
 #define AGE_NEVER 255
+#define SLOW_NS   500000000u /* numbers that nobody reads faster, while a reply is written */
 
 static const char *print(struct app *a, const char *fmt, ...) ERR_PRINTF(2, 3);
 static const char *print(struct app *a, const char *fmt, ...)
@@ -28,7 +29,7 @@ static const char *print(struct app *a, const char *fmt, ...)
     return pool_str(&a->frame, text);
 }
 
-/* Percentiles need a sort: while a reply is written they follow the map's clock. */
+/* Percentiles need a sort, and the store a query. */
 static const struct timeline_times *run_times(struct app *a)
 {
     bool same_run = a->times.prefill_ns == a->run.prefill_ns && a->times.n <= a->run.n;
@@ -37,9 +38,19 @@ static const struct timeline_times *run_times(struct app *a)
         timeline_times(&a->run, &a->times.t);
         a->times.n = a->run.n;
         a->times.prefill_ns = a->run.prefill_ns;
-        a->times.due = a->now + (uint64_t)(1e9 / a->map_fps);
+        a->times.due = a->now + SLOW_NS;
     }
     return &a->times.t;
+}
+
+/* Another process may turn the log off. */
+static bool log_on(struct app *a)
+{
+    if (!a->log.due || a->now >= a->log.due) {
+        a->log.on = a->store && store_log_on(a->store);
+        a->log.due = a->now + SLOW_NS;
+    }
+    return a->log.on;
 }
 
 /* ---- header ------------------------------------------------------------------------- */
@@ -88,8 +99,7 @@ void present_header(struct app *a, struct vm_header *h)
     h->tok_s = run_times(a)->tok_s;
     if (live_banner(a))
         h->saving = "NOT SAVED";
-    else if (a->no_log || !a->store || !store_log_on(a->store) ||
-             !config_bool(a->config, CONFIG_LOG))
+    else if (a->no_log || !config_bool(a->config, CONFIG_LOG) || !log_on(a))
         h->saving = "log off";
     header_state(a, h);
 }
@@ -299,14 +309,16 @@ void present_agree(struct app *a, struct vm_agree *g, int64_t token)
 /* ---- map ------------------------------------------------------------------------------------
  */
 
-/* Entropy and its like cost too much for every frame: they follow the map's clock. */
+/* Entropy and its like cost too much for every frame, and change little from one token to the
+ * next. */
 static void refresh_stat(struct app *a, struct choice_rows *r, int64_t row)
 {
-    bool searched = a->stat.has_like || app_running(a);
-    if (a->stat.rows == r && a->stat.token == row && a->stat.n == r->n && a->stat.layer &&
-        searched)
-        return;
+    bool running = app_running(a), here = a->stat.token == row;
+    bool fresh = here && a->stat.n == r->n && (a->stat.has_like || running);
+    bool soon = running && a->now < a->stat.due && (here || a->cursor < 0);
     choice_count_to(r, (size_t)row + 1);
+    if (a->stat.rows == r && a->stat.layer && (fresh || soon))
+        return;
     a->stat.layer = xrealloc(a->stat.layer, r->layers + 1, sizeof *a->stat.layer);
     for (uint32_t l = 0; l < r->layers; l++) {
         struct choice_stat s;
@@ -321,11 +333,12 @@ static void refresh_stat(struct app *a, struct choice_rows *r, int64_t row)
                                                   .low_n = s.low_n};
     }
     /* the whole run is searched: not while it grows */
-    a->stat.has_like = (!app_running(a) || a->cursor >= 0) &&
+    a->stat.has_like = (!running || a->cursor >= 0) &&
                        choice_like(r, (size_t)row, &a->stat.like, &a->stat.like_share);
     a->stat.rows = r;
     a->stat.token = row;
     a->stat.n = r->n;
+    a->stat.due = a->now + SLOW_NS;
 }
 
 static const uint8_t *ages(struct app *a, const struct choice_rows *r, size_t row)
@@ -415,11 +428,16 @@ static void present_latency(struct app *a, struct vm_latency *v)
         v->part_ms[i] = t.part_ms[i];
     }
     int64_t token = app_token(a);
-    if (a->shown == 0 || token < 0)
+    size_t shown = a->shown;
+    if (app_running(a) && a->cursor < 0 && a->map_token < token) {
+        token = a->map_token; /* every column of the chart moves: as often as the map */
+        shown = (size_t)(token + 1);
+    }
+    if (shown == 0 || token < 0)
         return;
-    size_t first = a->shown > TIMINGS ? a->shown - TIMINGS : 0;
-    struct vm_timing *timing = pool_get(&a->frame, a->shown - first, sizeof *timing);
-    for (size_t i = first; i < a->shown; i++, v->n++) {
+    size_t first = shown > TIMINGS ? shown - TIMINGS : 0;
+    struct vm_timing *timing = pool_get(&a->frame, shown - first, sizeof *timing);
+    for (size_t i = first; i < shown; i++, v->n++) {
         timing[v->n].ns = run->token[i].ns;
         memcpy(timing[v->n].part_ns, run->token[i].part_ns, sizeof run->token[i].part_ns);
     }
@@ -493,8 +511,9 @@ void present(struct app *a)
     present_hints(a, &vm->hints);
     present_prompt(a, &vm->prompt);
     present_message(a, &vm->message);
-    present_main(a);
-    if (a->view == VM_COMPARE)
+    if (a->view == VM_MAIN)
+        present_main(a);
+    else if (a->view == VM_COMPARE)
         present_compare(a);
     else if (a->view == VM_SESSIONS)
         present_sessions(a);

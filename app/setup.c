@@ -336,6 +336,22 @@ struct terra_model *setup_open_model(const struct user_config *c, const char *na
 
 /* ---- stored with runs ------------------------------------------------------------- */
 
+bool setup_pins(const char *params, struct generate_pin pin[GENERATE_PINS], size_t *n,
+                struct err *e)
+{
+    struct pool pool = {0};
+    struct store_pin *p = store_param_pins(params, &pool, n);
+    bool ok = *n <= GENERATE_PINS ||
+              err_set(e, ERR_CHECK, "the run pins %zu blocks, more than %d", *n, GENERATE_PINS);
+    *n = ok ? *n : 0;
+    for (size_t i = 0; i < *n; i++)
+        pin[i] = (struct generate_pin){p[i].layer, p[i].block,
+                                       (uint16_t)(p[i].unit < TERRA_RUNNER_UP ? p[i].unit : 0),
+                                       p[i].at};
+    pool_free(&pool);
+    return ok;
+}
+
 void setup_build(const struct terra_session *s, struct buf *out)
 {
 #if defined(__clang__)

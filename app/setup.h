@@ -11,6 +11,7 @@
 #define TERRA_APP_SETUP_H
 
 #include "app/args.h"
+#include "app/generate.h"
 #include "app/recorder.h"
 #include "data/user_config.h"
 #include "engine/base/buf.h"
@@ -45,6 +46,10 @@ uint32_t setup_max_tokens(const struct user_config *c, const struct terra_config
  * has none, else "description" or its first.  *id is -1 for none. */
 bool setup_style(const struct terra_config *m, const char *style, int32_t *id,
                  const char **name, struct err *e);
+
+/* The pins of a stored run, by its parameters; ERR_CHECK if there are too many. */
+bool setup_pins(const char *params, struct generate_pin pin[GENERATE_PINS], size_t *n,
+                struct err *e);
 
 /* "terra 0.1.0 gcc 12 avx512" and the machine, for stored runs. */
 void setup_build(const struct terra_session *s, struct buf *out);

@@ -107,15 +107,20 @@ struct app_origin {
     int status;              /* enum store_status */
     uint8_t model[32];       /* header_sha256 */
     struct terra_ids forced; /* target tokens before the run's own */
+    struct generate_pin pin[GENERATE_PINS];
+    size_t n_pins;
 };
 
 /* A branch that was asked for, until its run begins. */
 struct app_branch {
-    bool on, pinned;
+    bool on;
     struct terra_ids forced;
     int64_t parent; /* 0: not stored */
     char style[24];
-    struct generate_pin pin;
+    struct generate_pin pin[GENERATE_PINS];
+    size_t n_pins;
+    bool pinned;  /* the last pin is the question; those before were the parent's */
+    bool second;  /* it takes the controller's second choice */
     uint16_t was; /* the unit chosen */
 };
 
@@ -183,6 +188,7 @@ struct app {
 
     struct app_origin origin;
     struct app_branch branch;
+    int64_t lens_token; /* that the lens was asked for */
 
     /* document */
     bool has_document;
@@ -252,7 +258,7 @@ struct app {
     /* of the frame being drawn */
     struct vm vm;
     struct pool frame; /* memory of vm, freed before the next one */
-    struct {           /* numbers that follow the map's clock, not every frame */
+    struct {           /* numbers that change slowly; every new run sets rows to NULL */
         const struct choice_rows *rows;
         int64_t token;
         size_t n;
@@ -260,6 +266,7 @@ struct app {
         size_t like;
         double like_share;
         bool has_like;
+        uint64_t due;
     } stat;
 
     struct {
@@ -268,8 +275,15 @@ struct app {
         uint64_t prefill_ns, due;
     } times;
 
+    struct {
+        bool on; /* the store's log, as it was asked last */
+        uint64_t due;
+    } log;
+
     /* clocks */
     double map_fps;
+    bool map_paced;    /* map_fps is what was asked for, whatever the screen's size */
+    bool far;          /* over ssh */
     uint64_t frame_ns; /* between frames of text at 80x24 */
     uint64_t map_due, draw_due, tick_due, stop_due, drawn;
     uint64_t mail_due;                       /* the mailbox is not looked into before */

@@ -120,9 +120,10 @@ static void open_prompt(struct app *a)
 static void open_clocks(struct app *a)
 {
     double fps = config_real(a->config, CONFIG_FPS);
-    bool ssh = getenv("SSH_CONNECTION") != NULL;
-    a->map_fps = fps > 0 ? fps : ssh ? 2 : 8;
-    a->frame_ns = ssh ? 100000000 : 50000000; /* a scrolling page is many bytes */
+    a->far = getenv("SSH_CONNECTION") != NULL;
+    a->map_paced = fps > 0;
+    a->map_fps = fps > 0 ? fps : a->far ? 2 : 8;
+    a->frame_ns = a->far ? 100000000 : 50000000; /* a scrolling page is many bytes */
     const char *fd = getenv("TERRA_TEST_FD");
     a->test_fd = fd && *fd ? atoi(fd) : -1;
     a->now = clock_ns();

@@ -54,6 +54,7 @@ void job_free(struct job *j)
     summarize_plan_free(&j->plan);
     summarize_result_free(&j->summary);
     compare_result_free(&j->compare);
+    lens_free(&j->lens);
     free(j);
 }
 
@@ -244,31 +245,52 @@ static uint32_t room_left(const struct job *j, size_t n_source)
     return left < j->summarize.max_tokens ? (uint32_t)left : j->summarize.max_tokens;
 }
 
+/* A last pin to the controller's second choice: which one that is shows in the row itself,
+ * and the stored parameters need its number. */
+static bool second_choice(struct worker *w, struct job *j, const struct terra_ids *source,
+                          struct err *e)
+{
+    struct terra_sampling greedy = {0};
+    struct terra_token t;
+    struct generate_pin *last = j->n_pins ? &j->pin[j->n_pins - 1] : NULL;
+    if (!last || last->unit != TERRA_RUNNER_UP)
+        return true;
+    if (!generate_feed(w->session, j->summarize.config, source, j->forced.id, j->forced.n,
+                       j->pin, j->n_pins, e) ||
+        !terra_next(w->session, &greedy, &t, e))
+        return false;
+    last->unit = t.unit[(size_t)last->layer * t.blocks + last->block];
+    return true;
+}
+
 static bool job_branch(struct worker *w, struct job *j, struct err *e)
 {
     struct terra_ids ids = {0};
     struct generate_result r = {0};
     struct err why = {0};
     bool ok = summarize_source(&j->summarize, j->text, j->n_text, &ids, &why) &&
-              need_session(w, j, &why);
+              need_session(w, j, &why) && second_choice(w, j, &ids, &why);
     struct generate_opts o = {.sampling = j->summarize.sampling,
                               .max_tokens = room_left(j, ids.n),
                               .forced = j->forced.id,
                               .n_forced = j->forced.n,
-                              .pin = j->pinned ? &j->pin : NULL};
+                              .pin = j->pin,
+                              .n_pins = j->n_pins};
     if (ok && o.max_tokens == 0)
         ok = err_set(&why, ERR_INPUT, "the model writes at most %u tokens: all are written",
                      generate_max_target(terra_model_config(j->model)));
     if (ok) {
         j->ran = true;
         setup_build(w->session, &j->build);
-        struct mail m = {.kind = MAIL_STEP,
-                         .step = {.kind = j->store_kind,
-                                  .build = buf_str(&j->build),
-                                  .no = 1,
-                                  .of = 1,
-                                  .n_in = (int64_t)ids.n,
-                                  .n_read = (int64_t)ids.n}};
+        struct mail m = {
+            .kind = MAIL_STEP,
+            .step = {.kind = j->store_kind,
+                     .build = buf_str(&j->build),
+                     .no = 1,
+                     .of = 1,
+                     .unit = j->n_pins ? j->pin[j->n_pins - 1].unit : TERRA_NO_UNIT,
+                     .n_in = (int64_t)ids.n,
+                     .n_read = (int64_t)ids.n}};
         worker_post(w, &m, j->text, j->n_text);
         struct generate_sink sink = {on_prefilled, on_token, w};
         ok = generate(w->session, j->summarize.config, j->summarize.vocab, &ids, &o, &sink, &r,
@@ -279,6 +301,17 @@ static bool job_branch(struct worker *w, struct job *j, struct err *e)
     terra_ids_free(&ids);
     if (!ok && e)
         *e = why;
+    return ok;
+}
+
+static bool job_lens(struct worker *w, struct job *j, struct err *e)
+{
+    struct terra_ids ids = {0};
+    bool ok = summarize_source(&j->summarize, j->text, j->n_text, &ids, e) &&
+              need_session(w, j, e) &&
+              lens_run(w->session, j->summarize.config, &ids, j->forced.id, j->forced.n - 1,
+                       j->pin, j->n_pins, &j->lens, e);
+    terra_ids_free(&ids);
     return ok;
 }
 
@@ -378,6 +411,8 @@ bool worker_run(struct worker *w, struct job *j, struct err *e)
         return job_compare(w, j, e);
     case JOB_BRANCH:
         return job_branch(w, j, e);
+    case JOB_LENS:
+        return job_lens(w, j, e);
     case JOB_BANDWIDTH:
         j->bandwidth = terra_machine_bandwidth(j->threads, 3, e);
         return j->bandwidth > 0;

@@ -13,6 +13,7 @@
 #define TERRA_APP_WORKER_H
 
 #include "app/compare.h"
+#include "app/lens.h"
 #include "app/mailbox.h"
 #include "app/summarize.h"
 #include "data/document.h"
@@ -23,6 +24,7 @@ enum job_kind {
     JOB_SUMMARIZE, /* read if there is a path, plan, and run unless it must ask first */
     JOB_COMPARE,
     JOB_BRANCH,   /* go on behind `forced` target tokens of the text's run */
+    JOB_LENS,     /* look into the last of the `forced` target tokens */
     JOB_BANDWIDTH /* memory read speed with `threads` */
 };
 
@@ -45,8 +47,8 @@ struct job {
 
     /* branch */
     struct terra_ids forced;
-    bool pinned;
-    struct generate_pin pin;
+    struct generate_pin pin[GENERATE_PINS]; /* the last: a unit, or TERRA_RUNNER_UP */
+    size_t n_pins;
     int store_kind;
 
     /* results */
@@ -57,6 +59,7 @@ struct job {
     struct summarize_plan plan;
     struct summarize_result summary;
     struct compare_result compare;
+    struct lens lens;
     double bandwidth; /* bytes per second */
 };
 

@@ -300,6 +300,12 @@ bool store_run_target(struct store *s, int64_t run, struct pool *p, int32_t **id
                       size_t *n_forced, struct err *e);
 /* A text among a run's parameters; NULL if there is none. */
 const char *store_param_text(const char *params, const char *key, struct pool *p);
+/* Blocks pinned while a run was written: those that its parameter "kept" names, from an
+ * earlier branch, then "pin", which holds from token "after" on. */
+struct store_pin {
+    uint32_t layer, block, unit, at; /* at: first target token, forced ones counted */
+};
+struct store_pin *store_param_pins(const char *params, struct pool *p, size_t *n);
 /* All rows of a stage from pos 0; n 0 if none are stored.  Missing rows are TRACE_NONE. */
 bool store_trace_get(struct store *s, int64_t run, enum store_stage stage, struct pool *p,
                      struct store_trace *out, struct err *e);

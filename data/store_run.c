@@ -456,13 +456,39 @@ const char *store_param_text(const char *params, const char *key, struct pool *p
     return out;
 }
 
+/* A count; 0 if it is none. */
+static uint32_t whole(const cJSON *o, const char *key)
+{
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
+    double n = cJSON_IsNumber(v) ? v->valuedouble : 0;
+    return n > 0 && n < 1e9 ? (uint32_t)n : 0;
+}
+
 static size_t forced_tokens(const char *params)
 {
     cJSON *o = cJSON_Parse(params);
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, "after");
-    double n = cJSON_IsNumber(v) ? v->valuedouble : 0;
+    size_t n = whole(o, "after");
     cJSON_Delete(o);
-    return n > 0 && n < 1e9 ? (size_t)n : 0;
+    return n;
+}
+
+static struct store_pin read_pin(const cJSON *o, uint32_t at)
+{
+    return (struct store_pin){whole(o, "layer"), whole(o, "block"), whole(o, "unit"), at};
+}
+
+struct store_pin *store_param_pins(const char *params, struct pool *p, size_t *n)
+{
+    cJSON *o = cJSON_Parse(params);
+    const cJSON *kept = cJSON_GetObjectItemCaseSensitive(o, "kept"), *one;
+    const cJSON *own = cJSON_GetObjectItemCaseSensitive(o, "pin");
+    struct store_pin *pin = pool_get(p, (size_t)cJSON_GetArraySize(kept) + 1, sizeof *pin);
+    *n = 0;
+    cJSON_ArrayForEach(one, kept) pin[(*n)++] = read_pin(one, whole(one, "at"));
+    if (cJSON_IsObject(own))
+        pin[(*n)++] = read_pin(own, whole(o, "after"));
+    cJSON_Delete(o);
+    return pin;
 }
 
 bool store_run_target(struct store *s, int64_t run, struct pool *p, int32_t **ids, size_t *n,

@@ -58,7 +58,7 @@ static void run_main(struct pass *p, const struct ff *ff, size_t first_row, size
         return;
     }
     compute_choose(p->cx, &ff->s, s->x, n, s->wide, s->unit, s->margin);
-    pass_pin(p, ff->s.blocks, first_row, n);
+    pass_pin(p, &ff->s, first_row, n);
     pass_check(p, "controller", s->margin, n * ff->s.blocks);
     pass_clock(p, TERRA_PART_CTL, clock);
     if (p->mode == TERRA_SPARSE)

@@ -36,7 +36,7 @@ static void run_multiply(struct pass *p, const struct ff *ff, size_t first_row, 
     struct scratch *s = &p->s;
     size_t K = w->blocks, N = w->units;
     compute_choose(p->cx, w, s->x, n, s->wide, s->unit, s->margin);
-    pass_pin(p, w->blocks, first_row, n);
+    pass_pin(p, w, first_row, n);
     const float *z = s->wide + n * w->ctl1.rows; /* as compute_choose lays it out */
     for (size_t t = 0; t < n; t++)
         for (size_t k = 0; k < K; k++) {
@@ -48,12 +48,14 @@ static void run_multiply(struct pass *p, const struct ff *ff, size_t first_row, 
 }
 
 /* One block a layer. */
-static uint32_t pinned(const struct pass *p, size_t row, uint32_t chosen)
+static uint32_t pinned(const struct pass *p, size_t row, const float *z, uint32_t units,
+                       uint32_t chosen)
 {
     if (p->n_pins == 0 || p->stage != TERRA_DECODER)
         return chosen;
-    const struct pin *pin = p->pin + (size_t)p->layer * p->step_blocks;
-    return pin->unit != TERRA_NO_UNIT && row >= pin->from ? pin->unit : chosen;
+    struct pin *pin = p->pin + (size_t)p->layer * p->step_blocks;
+    bool holds = pin->unit != TERRA_NO_UNIT && row >= pin->from;
+    return holds ? pass_pinned(pin, z, units) : chosen;
 }
 
 static void run_experts(struct pass *p, const struct ff *ff, size_t first_row, size_t n)
@@ -73,7 +75,7 @@ static void run_experts(struct pass *p, const struct ff *ff, size_t first_row, s
             }
         }
         s->margin[t] = z[best] - second;
-        best = pinned(p, first_row + t, best);
+        best = pinned(p, first_row + t, z, X, best);
         s->unit[t] = (uint16_t)best;
         float gain = ff->kind == FF_SWITCH ? probability(z, X, best) : 1;
         s->alive[t] = 0;

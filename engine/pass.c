@@ -29,15 +29,38 @@ void pass_check(struct pass *p, const char *part, const float *x, size_t n)
         p->bad = (struct bad_value){true, p->stage, p->layer, part};
 }
 
-void pass_pin(struct pass *p, uint32_t blocks, size_t first_row, size_t n)
+/* Index of the largest value but one; of equal ones the first. */
+static uint32_t second_best(const float *z, uint32_t n)
+{
+    uint32_t best = 0, second = n > 1;
+    for (uint32_t i = 1; i < n; i++)
+        if (z[i] > z[best]) {
+            second = best;
+            best = i;
+        } else if (z[i] > z[second]) {
+            second = i;
+        }
+    return second;
+}
+
+uint16_t pass_pinned(struct pin *pin, const float *z, uint32_t units)
+{
+    if (pin->unit == TERRA_RUNNER_UP)
+        pin->unit = (uint16_t)second_best(z, units);
+    return pin->unit;
+}
+
+void pass_pin(struct pass *p, const struct ff_weights *w, size_t first_row, size_t n)
 {
     if (p->n_pins == 0 || p->stage != TERRA_DECODER)
         return;
-    const struct pin *pin = p->pin + (size_t)p->layer * p->step_blocks;
-    for (uint32_t k = 0; k < blocks; k++)
+    struct pin *pin = p->pin + (size_t)p->layer * p->step_blocks;
+    const float *z = p->s.wide + n * w->ctl1.rows; /* as compute_choose lays it out */
+    for (size_t k = 0; k < w->blocks; k++)
         for (size_t t = 0; pin[k].unit != TERRA_NO_UNIT && t < n; t++)
             if (first_row + t >= pin[k].from)
-                p->s.unit[t * blocks + k] = pin[k].unit;
+                p->s.unit[t * w->blocks + k] =
+                    pass_pinned(&pin[k], z + (t * w->blocks + k) * w->units, w->units);
 }
 
 /* The widest of everything a tile's row needs. */

@@ -55,7 +55,7 @@ struct bad_value {
 
 /* A block that takes `unit` whatever its controller says. */
 struct pin {
-    uint16_t unit; /* TERRA_NO_UNIT: the controller's choice */
+    uint16_t unit; /* TERRA_NO_UNIT: the controller's choice; TERRA_RUNNER_UP: not known yet */
     size_t from;   /* first decoder row it holds for */
 };
 
@@ -97,8 +97,11 @@ void pass_clock(struct pass *p, enum terra_part part, uint64_t *since);
 /* Notes the first part where one of n values is NaN or Inf. */
 void pass_check(struct pass *p, const char *part, const float *x, size_t n);
 
-/* Puts pinned units in place of a tile's choices in s.unit [n][blocks]. */
-void pass_pin(struct pass *p, uint32_t blocks, size_t first_row, size_t n);
+/* Puts pinned units in place of a tile's choices in s.unit [n][blocks], which compute_choose
+ * made of s.x with s.wide. */
+void pass_pin(struct pass *p, const struct ff_weights *w, size_t first_row, size_t n);
+/* The unit that a pin takes in a row where the controller's values are z [units]. */
+uint16_t pass_pinned(struct pin *pin, const float *z, uint32_t units);
 
 /* Rows per tile, so that scratch stays at a few megabytes for any model. */
 size_t pass_tile(const struct terra_model *m);

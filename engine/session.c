@@ -157,7 +157,7 @@ bool terra_pin(struct terra_session *s, uint32_t layer, uint32_t block, uint16_t
     if (block >= ff->s.blocks)
         return err_set(e, ERR_USAGE, "block %u: layer %u has %u, from 0", block, layer,
                        ff->s.blocks);
-    if (unit != TERRA_NO_UNIT && unit >= ff->s.units)
+    if (unit < TERRA_RUNNER_UP && unit >= ff->s.units)
         return err_set(e, ERR_USAGE, "unit %u: a block has %u, from 0", unit, ff->s.units);
     struct pin *p = &s->pass.pin[(size_t)layer * s->pass.step_blocks + block];
     s->pass.n_pins += (unit != TERRA_NO_UNIT) - (p->unit != TERRA_NO_UNIT);

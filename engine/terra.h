@@ -28,11 +28,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TERRA_PAD     0 /* padding, and the decoder's start symbol */
-#define TERRA_EOS     1 /* end of sequence */
-#define TERRA_TOP     5 /* alternatives reported with every token */
-#define TERRA_NO_UNIT 0xFFFF
-#define TERRA_MAX_CTL 16 /* control words of one model */
+#define TERRA_PAD       0 /* padding, and the decoder's start symbol */
+#define TERRA_EOS       1 /* end of sequence */
+#define TERRA_TOP       5 /* alternatives reported with every token */
+#define TERRA_NO_UNIT   0xFFFF
+#define TERRA_RUNNER_UP 0xFFFE /* terra_pin: the unit the controller puts second */
+#define TERRA_MAX_CTL   16     /* control words of one model */
 
 /* ---- configuration ------------------------------------------------------ */
 
@@ -283,7 +284,8 @@ const float *terra_logits(struct terra_session *s, struct err *e);
 bool terra_lens(struct terra_session *s, float *logits, struct err *e);
 
 /* From the next computed row on, a block of decoder layer `layer` takes `unit` whatever its
- * controller says; TERRA_NO_UNIT gives it back, and terra_prefill gives back all.  Sparse and
+ * controller says; TERRA_RUNNER_UP is the one its controller puts second in that row, kept
+ * from there on.  TERRA_NO_UNIT gives it back, and terra_prefill gives back all.  Sparse and
  * masked mode alike; ERR_USAGE for what does not exist, a dense layer and open mode. */
 bool terra_pin(struct terra_session *s, uint32_t layer, uint32_t block, uint16_t unit,
                struct err *e);

@@ -71,11 +71,12 @@ static struct cell *cell_at(const struct surface *s, int x, int y)
     return &s->cells[(size_t)y * (size_t)s->stride + (size_t)x];
 }
 
-/* A cell is about to be overwritten: if it was half of a wide character, blank the
- * other half, even beyond the clip, or the terminal would draw over both. */
-static void break_wide(const struct surface *s, struct cell *c)
+/* The cell at column x of the window is about to be overwritten: if it was half of a wide
+ * character, blank the other half, even beyond the clip, or the terminal would draw over both.
+ */
+static void break_wide(const struct surface *s, struct cell *c, int x)
 {
-    int col = (int)((size_t)(c - s->cells) % (size_t)s->stride);
+    int col = s->x + x;
     if (c->rune == 0 && col > 0) {
         c[-1].rune = ' ';
         memset(c[-1].comb, 0, sizeof c[-1].comb);
@@ -89,7 +90,7 @@ static void put(struct surface *s, int x, int y, const struct glyph *g, struct s
     struct cell *left = cell_at(s, x, y);
     if (g->width != 2) {
         if (left) {
-            break_wide(s, left);
+            break_wide(s, left, x);
             *left = (struct cell){.rune = g->rune, .style = st};
             memcpy(left->comb, g->comb, sizeof left->comb);
         }
@@ -97,9 +98,9 @@ static void put(struct surface *s, int x, int y, const struct glyph *g, struct s
     }
     struct cell *right = cell_at(s, x + 1, y);
     if (left)
-        break_wide(s, left);
+        break_wide(s, left, x);
     if (right)
-        break_wide(s, right);
+        break_wide(s, right, x + 1);
     if (left && right) {
         *left = (struct cell){.rune = g->rune, .style = st};
         memcpy(left->comb, g->comb, sizeof left->comb);
@@ -126,7 +127,14 @@ void surface_fill(struct surface *s, struct rect r, uint32_t rune, struct style 
 
 void surface_clear(struct surface *s, struct style st)
 {
-    surface_fill(s, (struct rect){0, 0, s->w, s->h}, ' ', st);
+    const struct cell blank = {.rune = ' ', .style = st};
+    if (s->clip.w != s->stride) { /* a window may cut wide characters in two */
+        surface_fill(s, (struct rect){0, 0, s->w, s->h}, ' ', st);
+        return;
+    }
+    struct cell *c = &s->cells[(size_t)s->clip.y * (size_t)s->stride];
+    for (size_t i = 0, n = (size_t)s->clip.h * (size_t)s->stride; i < n; i++)
+        c[i] = blank;
 }
 
 void surface_restyle(struct surface *s, struct rect r, struct style st)

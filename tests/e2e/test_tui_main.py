@@ -9,7 +9,7 @@ import signal
 import subprocess
 import unittest
 
-from tui import TERRA, Tui, TuiTest, wait_for
+from tui import TERRA, Tui, TuiTest, models, wait_for
 
 
 class Sizes(TuiTest):
@@ -240,7 +240,8 @@ class Running(TuiTest):
         pin = params["pin"]
         self.assertEqual((parent, params["after"]), (1, 7))
         self.assertEqual((pin["layer"], pin["block"]), (2, 5))
-        self.assertEqual(pin["unit"], (pin["was"] + 1) % 16)
+        self.assertNotEqual(pin["unit"], pin["was"])  # the controller's second choice
+        self.assertNotIn("kept", params)
         trace = self.units(2, 2, 5)
         self.assertEqual(set(trace), {pin["unit"]})  # the block obeyed, for every token
         self.assertEqual(self.units(1, 2, 5)[7], pin["was"])
@@ -255,6 +256,92 @@ class Running(TuiTest):
         self.assertEqual(self.after(3)[0], 1)
         self.say(t, "whatif 16")
         t.wait_screen("a block has 16 units")
+
+    def test_branch_of_a_branch_keeps_its_pins(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        for line in ("goto 7", "layer 2", "block 5"):
+            self.say(t, line)
+        self.command(t, "whatif", 2)
+        for line in ("goto 4", "layer 1", "block 3"):
+            self.say(t, line)
+        self.command(t, "whatif 9", 3)
+        t.wait_screen("1 earlier pin")
+        first = self.after(2)[1]["pin"]["unit"]
+        kept = {"at": 7, "layer": 2, "block": 5, "unit": first}
+        parent, params = self.after(3)
+        self.assertEqual((parent, params["after"], params["kept"]), (2, 11, [kept]))
+        self.assertEqual(set(self.units(3, 2, 5)), {first})
+        self.assertEqual(set(self.units(3, 1, 3)), {9})
+        # From the store: the pins are found there, and what is chosen anyway changes nothing.
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("{")
+        t.idle(run=2)
+        t.keys("}")
+        t.idle(run=3)
+        for line in ("goto 5", "layer 0", "block 0"):
+            self.say(t, line)
+        self.command(t, f"whatif {self.units(3, 0, 0)[5]}", 4)
+        self.assertEqual([k["at"] for k in self.after(4)[1]["kept"]], [7, 11])
+        self.assertEqual(set(self.units(4, 2, 5)), {first})
+        self.assertEqual(set(self.units(4, 1, 3)), {9})
+        self.assertEqual(self.tokens(4)[0], self.tokens(3)[5])
+        rows = self.lens(3, 5)  # the look inside obeys them too
+        self.assertEqual((rows[2]["units"][5], rows[1]["units"][3]), (first, 9))
+
+    def lens(self, run: int, token: int) -> list[dict]:
+        """What the command line says of a token, a row for each layer."""
+        line = [str(TERRA), "-m", str(models() / "e2e"), "trace", str(run)]
+        line += ["--lens", str(token), "--json", "--db", str(self.home.db)]
+        done = subprocess.run(
+            line, capture_output=True, text=True, check=True, env=self.home.env()
+        )
+        rows = [json.loads(row) for row in done.stdout.splitlines()]
+        return [r for r in rows if r["type"] == "lens"]
+
+    def test_lens(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        for token in (7, 19):
+            self.say(t, f"lens {token}" if token == 7 else "lens")
+            t.wait_screen(f"token {token} '")
+            t.idle(view="page")
+            rows = re.findall(r"^ +(\d+) +(\d+)  '(.*?)' (\d+)%", t.screen(), re.MULTILINE)
+            want = self.lens(1, token)
+            self.assertEqual([(int(r[0]), int(r[1])) for r in rows],
+                             [(w["layer"], w["rank"]) for w in want])
+            for row, w in zip(rows, want):
+                self.assertEqual(row[2], w["text"])
+                self.assertAlmostEqual(int(row[3]) / 100, w["p"], delta=0.006)
+            t.keys("q")
+            t.wait(view="main")
+        self.assertEqual(self.home.sql("SELECT count(*) FROM run"), [(1,)])
+        self.say(t, "lens 20")
+        t.wait_screen("there is no such token")
+        self.say(t, "lens one")
+        t.wait_screen("'one' is not the number of a token")
+
+    def test_lens_needs_a_run_and_its_model(self) -> None:
+        t = self.start("-n", "20")
+        t.idle(focus="prompt")
+        self.say(t, "lens")
+        t.wait_screen("no token to look into")
+        t.keys("C-d")
+        t.exit_status()
+        t.close()
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        t.keys("C-d")
+        t.exit_status()
+        t.close()
+        for model, why in (("/nonexistent", "no model is open"),
+                           (models() / "e2e-dense", "written by another model")):
+            t = self.start("--session", "1", model=model)
+            t.idle(tokens=20)
+            self.say(t, "lens 3")
+            t.wait_screen(why)
+            t.close()
 
     def test_like_searches_all_runs(self) -> None:
         t = self.start("-n", "20", self.home.document())

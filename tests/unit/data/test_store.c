@@ -512,6 +512,26 @@ static void settings_and_parents(void **state)
     store_close(s);
 }
 
+static void pins_of_a_run(void **state)
+{
+    (void)state;
+    struct pool p = {0};
+    size_t n;
+    struct store_pin *pin =
+        store_param_pins("{\"after\":11,\"pin\":{\"layer\":1,\"block\":3,\"unit\":9,\"was\":0},"
+                         "\"kept\":[{\"at\":7,\"layer\":2,\"block\":5,\"unit\":4}]}",
+                         &p, &n);
+    const struct store_pin want[] = {{2, 5, 4, 7}, {1, 3, 9, 11}};
+    assert_int_equal(n, 2);
+    assert_memory_equal(pin, want, sizeof want);
+    static const char *const none[] = {"{}", "", "{\"after\":3}", "{\"pin\":2,\"kept\":\"x\"}"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        store_param_pins(none[i], &p, &n);
+        assert_int_equal(n, 0);
+    }
+    pool_free(&p);
+}
+
 static int cleanup(void **state)
 {
     (void)state;
@@ -532,6 +552,7 @@ int main(void)
         cmocka_unit_test(use_of_units),
         cmocka_unit_test(pruning_gives_space_back),
         cmocka_unit_test(settings_and_parents),
+        cmocka_unit_test(pins_of_a_run),
     };
     return cmocka_run_group_tests(tests, NULL, cleanup);
 }

@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: MIT */
 #include "engine/base/buf.h"
 #include "engine/base/xalloc.h"
+#include "engine/pass.h"
 #include "engine/terra.h"
 
 #include <malloc.h>
@@ -237,10 +238,36 @@ static void test_pin(void **state)
                 changed |= !same;
         }
         assert_true(changed);
+        /* second choice: one of the others, and from there on the same unit */
+        run_pinned(m, TERRA_SPARSE, TERRA_RUNNER_UP, a, took, &scalar);
+        assert_memory_equal(took, chose, 2 * sizeof *took);
+        assert_int_not_equal(took[2], chose[2]);
+        run_pinned(m, TERRA_SPARSE, took[2], b, masked, &scalar);
+        assert_memory_equal(took, masked, sizeof took);
+        assert_memory_equal(a, b, n * sizeof *a);
         free(free_run);
         free(a);
         free(b);
         terra_model_close(m);
+    }
+}
+
+static void test_second_choice(void **state)
+{
+    (void)state;
+    static const struct {
+        float z[4];
+        uint32_t n;
+        uint16_t second;
+    } want[] = {{{3, 1, 2, 0}, 4, 2}, {{0, 1, 2, 3}, 4, 2}, {{1, 3, 1, 1}, 4, 0},
+                {{2, 2, 1, 2}, 4, 1}, {{1, 2}, 2, 0},       {{2, 1}, 2, 1},
+                {{5}, 1, 0}};
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        struct pin pin = {.unit = TERRA_RUNNER_UP};
+        assert_int_equal(pass_pinned(&pin, want[i].z, want[i].n), want[i].second);
+        assert_int_equal(pin.unit, want[i].second);
+        /* once known it stays */
+        assert_int_equal(pass_pinned(&pin, want[0].z, want[0].n), want[i].second);
     }
 }
 
@@ -601,6 +628,7 @@ int main(void)
         cmocka_unit_test(test_padding),
         cmocka_unit_test(test_sparse_is_masked),
         cmocka_unit_test(test_pin),
+        cmocka_unit_test(test_second_choice),
         cmocka_unit_test(test_pin_limits),
         cmocka_unit_test(test_lens),
         cmocka_unit_test(test_open_is_another_function),
