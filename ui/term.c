@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* memfd_create, dup3 */
 #include "ui/term.h"
 
 #include "engine/base/buf.h"
@@ -13,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <term.h>
 #include <termios.h>
 #include <unistd.h>
@@ -32,9 +30,6 @@ struct pair {
 
 struct terminal {
     SCREEN *screen;
-    FILE *out;            /* curses' own descriptor of the terminal */
-    int memory;           /* file that takes its place while a frame is made; -1: none */
-    struct buf frame;     /* bytes of the last frame; the memory is kept */
     struct surface shown; /* what curses was told last */
     bool mouse, inside;
     struct theme theme;
@@ -199,33 +194,22 @@ struct terminal *term_open(const struct term_opts *o, struct err *e)
         return NULL;
     }
     bool colour = wants_colour(o->colour);
-    int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
-    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
-    if (!out) {
-        if (fd >= 0)
-            close(fd);
-        err_set(e, ERR_RESOURCE, "the terminal cannot be opened again: %s", strerror(errno));
-        return NULL;
-    }
 
     /* curses installs handlers of its own: keep ours, or the defaults */
     static const int taken[] = {SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
     struct sigaction before[4];
     for (int i = 0; i < 4; i++)
         sigaction(taken[i], NULL, &before[i]);
-    SCREEN *screen = newterm(entry_name(name, colour, room, sizeof room), out, stdin);
+    SCREEN *screen = newterm(entry_name(name, colour, room, sizeof room), stdout, stdin);
     for (int i = 0; i < 4; i++)
         sigaction(taken[i], &before[i], NULL);
     if (!screen) {
-        fclose(out);
         err_set(e, ERR_USAGE, "TERM '%s' cannot be used; try 'terra chat'", name);
         return NULL;
     }
 
     struct terminal *t = xcalloc(1, sizeof *t);
     t->screen = screen;
-    t->out = out;
-    t->memory = memfd_create("frame", MFD_CLOEXEC);
     t->theme.light = o->light;
     t->theme.blocks = !o->ascii && theme_blocks_usable();
     t->mouse = o->mouse;
@@ -234,8 +218,7 @@ struct terminal *term_open(const struct term_opts *o, struct err *e)
     restore.fd = STDOUT_FILENO;
     xalloc_set_hook(term_restore_now);
 
-    typeahead(-1); /* a frame is drawn whole: keys were read before it */
-    raw();         /* Ctrl-C, Ctrl-Z, Ctrl-S arrive as bytes */
+    raw(); /* Ctrl-C, Ctrl-Z, Ctrl-S arrive as bytes */
     noecho();
     nonl();
     scrollok(stdscr, FALSE);
@@ -256,10 +239,6 @@ void term_close(struct terminal *t)
         return;
     term_leave(t);
     delscreen(t->screen);
-    fclose(t->out);
-    if (t->memory >= 0)
-        close(t->memory);
-    buf_free(&t->frame);
     surface_free(&t->shown);
     free(t);
 }
@@ -444,7 +423,7 @@ static attr_t curses_attr(uint16_t a)
            (a & ATTR_UNDERLINE ? A_UNDERLINE : 0) | (a & ATTR_REVERSE ? A_REVERSE : 0);
 }
 
-static cchar_t curses_cell(struct terminal *t, const struct cell *c)
+static void draw_cell(struct terminal *t, int x, int y, const struct cell *c)
 {
     wchar_t text[2 + SURFACE_COMBINING] = {(wchar_t)c->rune};
     for (int k = 0; k < SURFACE_COMBINING; k++)
@@ -453,7 +432,8 @@ static cchar_t curses_cell(struct terminal *t, const struct cell *c)
     cchar_t cc;
     if (setcchar(&cc, text, curses_attr(c->style.attr), (short)(pair & 0x7FFF), &pair) != OK)
         setcchar(&cc, L"?", A_NORMAL, 0, NULL);
-    return cc;
+    /* the last cell of the screen "fails" after drawing: it cannot advance */
+    (void)mvadd_wch(y, x, &cc);
 }
 
 static bool same_cell(const struct cell *a, const struct cell *b)
@@ -461,54 +441,6 @@ static bool same_cell(const struct cell *a, const struct cell *b)
     return a->rune == b->rune && memcmp(a->comb, b->comb, sizeof a->comb) == 0 &&
            a->style.fg == b->style.fg && a->style.bg == b->style.bg &&
            a->style.attr == b->style.attr;
-}
-
-/* Curses writes after every move of the cursor, some twenty times a frame, and each write
- * wakes the terminal.  Its descriptor leads to a file in memory meanwhile: the terminal gets
- * a frame in one piece. */
-static void update(struct terminal *t)
-{
-    int fd = fileno(t->out);
-    if (t->memory < 0 || dup3(t->memory, fd, O_CLOEXEC) < 0) {
-        doupdate();
-        return;
-    }
-    doupdate();
-    dup3(STDOUT_FILENO, fd, O_CLOEXEC);
-    off_t end = lseek(t->memory, 0, SEEK_CUR);
-    lseek(t->memory, 0, SEEK_SET);
-    if (end <= 0)
-        return;
-    buf_clear(&t->frame);
-    buf_reserve(&t->frame, (size_t)end);
-    ssize_t n = pread(t->memory, t->frame.data, (size_t)end, 0);
-    if (n > 0)
-        write_all(STDOUT_FILENO, t->frame.data, (size_t)n);
-}
-
-/* Cells that stand side by side are told in one go. */
-static void draw_row(struct terminal *t, int y, int w, const struct cell *row,
-                     const struct cell *old, bool all)
-{
-    cchar_t run[64];
-    int n = 0, first = 0;
-    for (int x = 0; x < w; x++) {
-        if (row[x].rune == 0) /* drawn with its left half */
-            continue;
-        bool half = x + 1 < w && row[x + 1].rune == 0; /* both halves at once */
-        bool same = !all && same_cell(&row[x], &old[x]) &&
-                    (!half || same_cell(&row[x + 1], &old[x + 1]));
-        if (n && (same || n == (int)(sizeof run / sizeof *run))) {
-            (void)mvadd_wchnstr(y, first, run, n);
-            n = 0;
-        }
-        if (same)
-            continue;
-        first = n ? first : x;
-        run[n++] = curses_cell(t, &row[x]);
-    }
-    if (n)
-        (void)mvadd_wchnstr(y, first, run, n);
 }
 
 void term_draw(struct terminal *t, const struct surface *s, int cx, int cy)
@@ -524,7 +456,13 @@ void term_draw(struct terminal *t, const struct surface *s, int cx, int cy)
         struct cell *old = &t->shown.cells[(size_t)y * (size_t)t->shown.stride];
         if (!all && memcmp(row, old, (size_t)s->w * sizeof *row) == 0)
             continue; /* padding may differ: then cell by cell */
-        draw_row(t, y, w, row, old, all);
+        for (int x = 0; x < w; x++) {
+            bool half = x + 1 < w && row[x + 1].rune == 0; /* both halves at once */
+            bool same = !all && same_cell(&row[x], &old[x]) &&
+                        (!half || same_cell(&row[x + 1], &old[x + 1]));
+            if (!same && row[x].rune)
+                draw_cell(t, x, y, &row[x]);
+        }
         memcpy(old, row, (size_t)s->w * sizeof *row);
     }
     bool cursor = cx >= 0 && cy >= 0 && cx < w && cy < h;
@@ -532,5 +470,5 @@ void term_draw(struct terminal *t, const struct surface *s, int cx, int cy)
         wmove(stdscr, cy, cx);
     curs_set(cursor);
     wnoutrefresh(stdscr);
-    update(t);
+    doupdate();
 }

@@ -230,7 +230,7 @@ class Running(TuiTest):
         t.wait_screen("'many' is not the number of a unit")
 
     def test_what_if_branches(self) -> None:
-        t = self.start("-n", "20", self.home.document())
+        t = self.start("--beams", "1", "-n", "20", self.home.document())
         t.written()
         for line in ("goto 7", "layer 2", "block 5"):
             self.say(t, line)
@@ -258,7 +258,7 @@ class Running(TuiTest):
         t.wait_screen("a block has 16 units")
 
     def test_branch_of_a_branch_keeps_its_pins(self) -> None:
-        t = self.start("-n", "20", self.home.document())
+        t = self.start("--beams", "1", "-n", "20", self.home.document())
         t.written()
         for line in ("goto 7", "layer 2", "block 5"):
             self.say(t, line)
