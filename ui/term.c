@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <term.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MODES_ON   "\033[?2004h" /* bracketed paste */
@@ -45,8 +47,9 @@ static struct {
     struct termios saved;
     char bytes[256];
     size_t n;
-    volatile sig_atomic_t active;
+    atomic_int active;
 } restore;
+enum { OUTSIDE, INSIDE, RESTORING }; /* values of active */
 
 static void write_all(int fd, const char *s, size_t n)
 {
@@ -63,11 +66,19 @@ static void write_all(int fd, const char *s, size_t n)
 
 void term_restore_now(void)
 {
-    if (!restore.active)
+    int was = INSIDE;
+    if (atomic_compare_exchange_strong(&restore.active, &was, RESTORING)) {
+        write_all(restore.fd, restore.bytes, restore.n);
+        tcsetattr(restore.fd, TCSANOW, &restore.saved);
+        atomic_store(&restore.active, OUTSIDE);
         return;
-    restore.active = 0;
-    write_all(restore.fd, restore.bytes, restore.n);
-    tcsetattr(restore.fd, TCSANOW, &restore.saved);
+    }
+    /* Two threads may fault at once: the second must not end the program under the first. */
+    const struct timespec moment = {0, 1000000};
+    for (int i = 0; was == RESTORING && i < 100; i++) {
+        nanosleep(&moment, NULL);
+        was = atomic_load(&restore.active);
+    }
 }
 
 static void restore_add(const char *s)
@@ -224,7 +235,7 @@ struct terminal *term_open(const struct term_opts *o, struct err *e)
     scrollok(stdscr, FALSE);
     leaveok(stdscr, FALSE);
     curs_set(0);
-    restore.active = 1;
+    restore.active = INSIDE;
     t->inside = true;
     refresh();
     send(MODES_ON);
@@ -303,7 +314,7 @@ void term_leave(struct terminal *t)
     send(MOUSE_OFF MODES_OFF);
     curs_set(1);
     endwin();
-    restore.active = 0;
+    restore.active = OUTSIDE;
     tcsetattr(STDIN_FILENO, TCSADRAIN, &restore.saved);
 }
 
@@ -314,7 +325,7 @@ void term_enter(struct terminal *t)
     /* whoever had the terminal may have left other settings: they are the ones to
      * give back from now on */
     tcgetattr(STDIN_FILENO, &restore.saved);
-    restore.active = 1;
+    restore.active = INSIDE;
     t->inside = true;
     reset_prog_mode();
     raw();
