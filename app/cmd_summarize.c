@@ -132,7 +132,7 @@ static bool dry_run(struct job *j)
 /* ---- while it runs --------------------------------------------------------------- */
 
 static const enum store_kind kind_stored[] = {STORE_SUMMARY, STORE_MAP, STORE_REDUCE,
-                                              STORE_REFINE};
+                                              STORE_REFINE, STORE_SUMMARY};
 
 static void on_begin(void *user, const struct summarize_step *s)
 {
@@ -140,6 +140,8 @@ static void on_begin(void *user, const struct summarize_step *s)
     j->n_written = 0;
     j->step = s->index;
     j->final = s->final;
+    if (s->final && j->streamed) /* another line of it */
+        headless_newline(&j->c->out);
     if (s->kind != SUMMARIZE_STEP_SINGLE)
         cli_progress(j->c, "%s %u/%u",
                      s->kind == SUMMARIZE_STEP_MAP ? "chunk" : summarize_kind_name[s->kind],

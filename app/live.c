@@ -195,8 +195,8 @@ unsigned live_cancel(struct app *a)
 
 static unsigned chosen_method(struct app *a, size_t which)
 {
-    static const enum summarize_method method[] = {SUMMARIZE_MAP_REDUCE, SUMMARIZE_REFINE,
-                                                   SUMMARIZE_SINGLE};
+    static const enum summarize_method method[] = {SUMMARIZE_AUTO, SUMMARIZE_MAP_REDUCE,
+                                                   SUMMARIZE_REFINE, SUMMARIZE_SINGLE};
     if (which >= sizeof method / sizeof *method || !a->source) {
         app_say(a, VM_INFO, "nothing was run");
         return EFFECT_DRAW;
@@ -209,24 +209,26 @@ static void ask_method(struct app *a, const struct job *j)
 {
     struct app_dialog *d = &a->dialog;
     uint64_t all = j->plan.tok_total, fits = j->summarize.max_source;
-    *d = (struct app_dialog){.open = true, .n = 4, .chosen = chosen_method};
+    *d = (struct app_dialog){.open = true, .n = 5, .chosen = chosen_method};
     snprintf(d->title, sizeof d->title, "longer than the model reads at once");
     snprintf(d->text, sizeof d->text,
              "%.60s has %" PRIu64 " tokens; this model reads %" PRIu64 " at once. Nothing is "
              "left out unless you say so.",
              a->source_is_document && a->has_document ? a->document.name : "The text", all,
              fits);
-    const char *key[] = {"c", "r", "t", "Esc"};
+    const char *key[] = {"c", "m", "r", "t", "Esc"};
     for (size_t i = 0; i < d->n; i++)
         snprintf(d->key[i], sizeof d->key[i], "%s", key[i]);
-    snprintf(d->choice[0], sizeof d->choice[0], "chunk: %zu parts, then a summary of summaries",
+    snprintf(d->choice[0], sizeof d->choice[0],
+             "chunk: %zu parts, and the summary that all of them support best",
              j->plan.n_chunks);
-    snprintf(d->choice[1], sizeof d->choice[1], "refine: %zu parts, one after the other",
-             j->plan.n_chunks);
-    snprintf(d->choice[2], sizeof d->choice[2],
+    snprintf(d->choice[1], sizeof d->choice[1],
+             "map-reduce: the same parts, then a summary of summaries");
+    snprintf(d->choice[2], sizeof d->choice[2], "refine: the parts one after the other");
+    snprintf(d->choice[3], sizeof d->choice[3],
              "cut: read only the first %" PRIu64 " tokens (%.0f%%)", fits,
              all ? 100.0 * (double)fits / (double)all : 0);
-    snprintf(d->choice[3], sizeof d->choice[3], "cancel");
+    snprintf(d->choice[4], sizeof d->choice[4], "cancel");
 }
 
 /* ---- mail: a run ----------------------------------------------------------------------------
@@ -298,7 +300,7 @@ static void echo_source(struct app *a, const struct mail *m)
         const char *what = m->step.kind == STORE_MAP      ? "chunk"
                            : m->step.kind == STORE_REDUCE ? "summary of summaries"
                            : m->step.kind == STORE_REFINE ? "refined with part"
-                                                          : "part";
+                                                          : "chosen: chunk";
         snprintf(line, sizeof line, "%s %u/%u, %" PRId64 " tokens", what, m->step.no,
                  m->step.of, m->step.n_in);
         flow_put(&a->flow, FLOW_NOTE, line);
@@ -353,7 +355,7 @@ static void begin_recording(struct app *a, const struct mail *m)
         .n_in = m->step.n_in,
         .n_read = m->step.n_read,
         .parent = a->branch.on ? a->branch.parent : 0,
-        .chunk = m->step.kind == STORE_SUMMARY ? -1 : (int32_t)m->step.no,
+        .chunk = m->step.kind == STORE_SUMMARY && m->step.of <= 1 ? -1 : (int32_t)m->step.no,
         .with_document = document,
     };
     recorder_begin(a->recorder, &run);

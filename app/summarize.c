@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/summarize_impl.h"
 
+#include "engine/base/clock.h"
+#include "engine/base/xalloc.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +12,9 @@
 #define LENGTH_SLACK 0.25 /* a goal counts as met within this */
 #define MIN_GOAL     0.85 /* of the goal: from here a sentence end ends the text */
 
-const char *const summarize_method_name[] = {"auto", "single", "map-reduce", "refine"};
-const char *const summarize_kind_name[] = {"single", "map", "reduce", "refine"};
+const char *const summarize_method_name[] = {"auto", "single", "select", "map-reduce",
+                                             "refine"};
+const char *const summarize_kind_name[] = {"single", "map", "reduce", "refine", "chosen"};
 
 bool summarize_method_parse(const char *name, enum summarize_method *out)
 {
@@ -34,7 +38,8 @@ struct run {
     struct summarize_result *out;
     double goal;
     struct terra_ids ids;
-    bool prefilled; /* the last step came that far */
+    struct summarize_candidate *writes; /* what is written is kept here too; may be NULL */
+    bool prefilled;                     /* the last step came that far */
 };
 
 /* Part i of the document was read.  What it shares with the one before counts once. */
@@ -62,6 +67,24 @@ static bool enough(void *user, const char *text, size_t n, uint32_t n_tokens)
            (length >= r->goal * MIN_GOAL && summarize_ends_sentence(text, n));
 }
 
+static void on_prefilled(void *user, const struct terra_prefill_stats *p)
+{
+    const struct run *r = user;
+    if (r->sink && r->sink->prefilled)
+        r->sink->prefilled(r->sink->user, p);
+}
+
+static void on_token(void *user, const struct terra_token *t, const char *piece, size_t n)
+{
+    struct run *r = user;
+    if (r->writes && t) {
+        terra_ids_add(&r->writes->ids, t->id);
+        r->writes->own += (double)t->logprob;
+    }
+    if (r->sink && r->sink->token)
+        r->sink->token(r->sink->user, t, piece, n);
+}
+
 /* One step: reads `text`, and leaves what it wrote in *written. */
 static bool run_step(struct run *r, struct summarize_step *step, struct buf *written,
                      struct err *e)
@@ -77,14 +100,13 @@ static bool run_step(struct run *r, struct summarize_step *step, struct buf *wri
     step->source = &r->ids;
     if (r->sink && r->sink->begin)
         r->sink->begin(r->sink->user, step);
-    bool goal = r->o->length.unit != SUMMARIZE_FREE && step->kind != SUMMARIZE_STEP_MAP;
+    bool goal = r->o->length.unit != SUMMARIZE_FREE && step->kind != SUMMARIZE_STEP_MAP &&
+                step->kind != SUMMARIZE_STEP_CHOSEN;
     struct generate_opts g = {.sampling = r->o->sampling,
                               .max_tokens = r->plan->max_tokens,
                               .enough = goal ? enough : NULL,
                               .user = r};
-    struct generate_sink sink = {0};
-    if (r->sink)
-        sink = (struct generate_sink){r->sink->prefilled, r->sink->token, r->sink->user};
+    struct generate_sink sink = {on_prefilled, on_token, r};
     struct generate_result result;
     struct err why = {0};
     bool ok =
@@ -122,9 +144,11 @@ static void add_line(struct buf *b, const struct buf *text)
     buf_add(b, buf_str(text) + start, end - start);
 }
 
-/* A summary of each chunk of `text`, one a line; with one chunk it is the summary. */
+/* A summary of each chunk of `text`, one a line; with one chunk it is the summary.  Each also
+ * becomes a candidate if there is room for them. */
 static bool map_round(struct run *r, const char *text, const struct summarize_chunk *chunk,
-                      size_t n_chunks, uint32_t round, struct buf *joined, struct err *e)
+                      size_t n_chunks, uint32_t round, struct buf *joined,
+                      struct summarize_candidate *candidate, struct err *e)
 {
     struct buf written = {0};
     bool ok = true;
@@ -138,7 +162,14 @@ static bool map_round(struct run *r, const char *text, const struct summarize_ch
                                       .final = n_chunks == 1,
                                       .text = text + chunk[i].start,
                                       .n_text = chunk[i].end - chunk[i].start};
+        r->writes = candidate ? &candidate[i] : NULL;
         ok = run_step(r, &step, &written, e);
+        r->writes = NULL;
+        if (candidate) {
+            if (r->out->stop == GENERATE_END)
+                terra_ids_add(&candidate[i].ids, TERRA_EOS);
+            add_line(&candidate[i].text, &written);
+        }
         if (round == 0)
             count_read(r, i);
         add_line(joined, &written);
@@ -147,11 +178,102 @@ static bool map_round(struct run *r, const char *text, const struct summarize_ch
     return ok;
 }
 
+/* How long the document's summary would be with another line. */
+static double length_with(const struct run *r, const struct buf *text, const struct buf *line,
+                          uint64_t tokens)
+{
+    struct buf both = {0};
+    buf_add(&both, buf_str(text), text->len);
+    add_line(&both, line);
+    double length = summarize_measure(r->o->length.unit, buf_str(&both), both.len, tokens);
+    buf_free(&both);
+    return length;
+}
+
+/* Of the kept candidates the best, or the best that together come near the wanted length;
+ * the others are kept no more. */
+static void choose(const struct run *r, struct summarize_candidate *c, size_t n)
+{
+    bool *taken = xcalloc(n, sizeof *taken);
+    struct buf all = {0};
+    uint64_t tokens = 0;
+    for (;;) {
+        size_t best = n;
+        for (size_t i = 0; i < n; i++)
+            if (c[i].keep && (best == n || c[i].score > c[best].score))
+                best = i;
+        if (best == n)
+            break;
+        c[best].keep = false;
+        uint64_t sum = tokens + c[best].ids.n;
+        double length = length_with(r, &all, &c[best].text, sum);
+        if (all.len &&
+            (r->o->length.unit == SUMMARIZE_FREE || length > r->goal * (1 + LENGTH_SLACK)))
+            continue;
+        taken[best] = true;
+        tokens = sum;
+        add_line(&all, &c[best].text);
+        if (r->o->length.unit == SUMMARIZE_FREE || length >= r->goal * MIN_GOAL)
+            break;
+    }
+    for (size_t i = 0; i < n; i++)
+        c[i].keep = taken[i];
+    buf_free(&all);
+    free(taken);
+}
+
+/* The chosen candidates once more, as the document's summary. */
+static bool write_chosen(struct run *r, const char *text, const struct summarize_candidate *c,
+                         struct err *e)
+{
+    struct buf written = {0};
+    bool ok = true;
+    buf_clear(&r->out->text);
+    for (size_t i = 0; ok && i < r->plan->n_chunks; i++) {
+        if (!c[i].keep)
+            continue;
+        const struct summarize_chunk *at = &r->plan->chunk[i];
+        struct summarize_step step = {.kind = SUMMARIZE_STEP_CHOSEN,
+                                      .no = (uint32_t)i + 1,
+                                      .of = (uint32_t)r->plan->n_chunks,
+                                      .final = true,
+                                      .text = text + at->start,
+                                      .n_text = at->end - at->start};
+        ok = run_step(r, &step, &written, e);
+        add_line(&r->out->text, &written);
+    }
+    buf_free(&written);
+    return ok;
+}
+
+static bool run_select(struct run *r, const char *text, struct err *e)
+{
+    size_t n = r->plan->n_chunks;
+    struct summarize_candidate *c = xcalloc(n ? n : 1, sizeof *c);
+    bool ok = map_round(r, text, r->plan->chunk, n, 0, &r->out->text, c, e);
+    if (ok && n > 1) {
+        uint64_t start = clock_ns();
+        ok = summarize_select(r->o, r->session, text, r->plan->chunk, c, n, r->plan->max_tokens,
+                              e);
+        r->out->search_ns += clock_ns() - start;
+        if (ok) {
+            choose(r, c, n);
+            ok = write_chosen(r, text, c, e);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        terra_ids_free(&c[i].ids);
+        buf_free(&c[i].text);
+    }
+    free(c);
+    return ok;
+}
+
 static bool run_map_reduce(struct run *r, const char *text, struct err *e)
 {
     struct buf *joined = &r->out->text;
     size_t n = r->plan->n_chunks;
-    bool ok = map_round(r, text, r->plan->chunk, n, 0, joined, e);
+    bool ok = map_round(r, text, r->plan->chunk, n, 0, joined, NULL, e);
     for (uint32_t round = 1; ok && n > 1; round++) {
         if (r->o->length.unit != SUMMARIZE_FREE &&
             summarize_measure(r->o->length.unit, buf_str(joined), joined->len,
@@ -167,7 +289,7 @@ static bool run_map_reduce(struct run *r, const char *text, struct err *e)
                          "%zu chunk summaries do not get shorter: use --max-tokens %u", n,
                          r->plan->max_tokens / 2);
         if (ok)
-            ok = map_round(r, buf_str(&text_now), list.c, list.n, round, joined, e);
+            ok = map_round(r, buf_str(&text_now), list.c, list.n, round, joined, NULL, e);
         if (!ok && joined->len == 0) { /* keep what there is */
             buf_free(joined);
             *joined = text_now;
@@ -224,7 +346,12 @@ bool summarize_run(const struct summarize_opts *o, const struct summarize_plan *
                    struct err *e)
 {
     *out = (struct summarize_result){.stop = GENERATE_END, .length_met = true};
-    struct run r = {o, p, s, sink, out, summarize_goal(&o->length, p->tok_total), {0}, false};
+    struct run r = {.o = o,
+                    .plan = p,
+                    .session = s,
+                    .sink = sink,
+                    .out = out,
+                    .goal = summarize_goal(&o->length, p->tok_total)};
     if (p->as_is) {
         size_t start = 0, end = n;
         summarize_trim(text, &start, &end);
@@ -233,9 +360,10 @@ bool summarize_run(const struct summarize_opts *o, const struct summarize_plan *
         return true;
     }
     struct err why = {0};
-    bool ok = p->method == SUMMARIZE_MAP_REDUCE ? run_map_reduce(&r, text, &why)
-              : p->method == SUMMARIZE_REFINE   ? run_refine(&r, text, &why)
-                                                : run_single(&r, text, &why);
+    bool ok = p->method == SUMMARIZE_SELECT       ? run_select(&r, text, &why)
+              : p->method == SUMMARIZE_MAP_REDUCE ? run_map_reduce(&r, text, &why)
+              : p->method == SUMMARIZE_REFINE     ? run_refine(&r, text, &why)
+                                                  : run_single(&r, text, &why);
     terra_ids_free(&r.ids);
     if (!ok && e)
         *e = why;

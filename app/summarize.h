@@ -4,6 +4,8 @@
  *          the steps that make one summary of them.  Nothing is left out silently: the
  *          plan tells how many tokens there are and how many will be read.
  *          single      the document in one piece
+ *          select      a summary of each chunk, of which the one is kept that chunks from all
+ *                      over the document support best; with a wanted length, several
  *          map-reduce  a summary of each chunk, then of the summaries, until one is left
  *          refine      the summary so far goes in front of the next chunk
  * Owns:    plan and result, until their _free.  The document's text is the caller's and
@@ -25,6 +27,7 @@
 enum summarize_method {
     SUMMARIZE_AUTO,
     SUMMARIZE_SINGLE,
+    SUMMARIZE_SELECT, /* needs an encoder */
     SUMMARIZE_MAP_REDUCE,
     SUMMARIZE_REFINE
 };
@@ -79,16 +82,17 @@ enum summarize_kind {
     SUMMARIZE_STEP_SINGLE,
     SUMMARIZE_STEP_MAP,
     SUMMARIZE_STEP_REDUCE,
-    SUMMARIZE_STEP_REFINE
+    SUMMARIZE_STEP_REFINE,
+    SUMMARIZE_STEP_CHOSEN /* a chunk's summary is written again, now as the document's */
 };
-extern const char *const summarize_kind_name[]; /* "single" "map" "reduce" "refine" */
+extern const char *const summarize_kind_name[]; /* "single" "map" "reduce" "refine" ... */
 
 struct summarize_step {
     enum summarize_kind kind;
     uint32_t index;   /* of all steps, from 0 */
-    uint32_t no, of;  /* within its kind and round, no from 1 */
+    uint32_t no, of;  /* within its kind and round, no from 1; map and chosen: the chunk */
     uint32_t round;   /* reduce: 1, 2 ... */
-    bool final;       /* its text is the summary */
+    bool final;       /* its text is the summary, or a line of it */
     const char *text; /* what it reads */
     size_t n_text;
     uint32_t n_in; /* tokens, control word and end symbol included */
@@ -110,8 +114,8 @@ struct summarize_result {
     enum generate_stop stop; /* of the final step */
     uint32_t n_steps;
     uint64_t tok_read; /* of the document: less than the plan's if it was stopped */
-    uint64_t tokens_in, tokens_out; /* of all steps */
-    uint64_t prefill_ns, search_ns, decode_ns, first_ns;
+    uint64_t tokens_in, tokens_out;                      /* of all steps */
+    uint64_t prefill_ns, search_ns, decode_ns, first_ns; /* search: choosing included */
     double length;                 /* of the text, in the goal's unit; 0 if free */
     double goal;                   /* 0: free */
     bool length_met;               /* within 25% of the goal, or free */

@@ -37,4 +37,20 @@ struct summarize_chunks {
 bool summarize_cut(const struct summarize_opts *o, const char *text, size_t n, uint32_t budget,
                    uint32_t overlap, bool even, struct summarize_chunks *out, struct err *e);
 
+/* ---- summarize_select.c: the chunk summaries that speak for the document ---- */
+
+struct summarize_candidate { /* the summary of one chunk */
+    struct terra_ids ids;    /* the end symbol included */
+    struct buf text;
+    double own;   /* its log-probability behind its own chunk */
+    double score; /* of a kept one: how well the document supports it, higher is better */
+    bool keep;    /* worth choosing at all */
+};
+
+/* Judges the summaries of all n chunks by chunks from the whole document; the session's
+ * timeline is lost.  max_tokens: of the longest candidate. */
+bool summarize_select(const struct summarize_opts *o, struct terra_session *s, const char *text,
+                      const struct summarize_chunk *chunk, struct summarize_candidate *c,
+                      size_t n, uint32_t max_tokens, struct err *e);
+
 #endif

@@ -328,7 +328,12 @@ bool summarize_plan(const struct summarize_opts *o, const char *text, size_t n,
     bool cut = o->chunk && o->chunk < out->tok_total;
     out->method = o->method;
     if (o->method == SUMMARIZE_AUTO)
-        out->method = fits && !cut ? SUMMARIZE_SINGLE : SUMMARIZE_MAP_REDUCE;
+        out->method = fits && !cut       ? SUMMARIZE_SINGLE
+                      : o->config->n_enc ? SUMMARIZE_SELECT
+                                         : SUMMARIZE_MAP_REDUCE;
+    if (out->method == SUMMARIZE_SELECT && o->config->n_enc == 0)
+        return err_set(e, ERR_USAGE,
+                       "select needs a model with an encoder; use --method map-reduce");
     if (out->method == SUMMARIZE_AUTO || out->method == SUMMARIZE_SINGLE) {
         if (!fits && !o->allow_truncate)
             return err_set(
@@ -340,7 +345,7 @@ bool summarize_plan(const struct summarize_opts *o, const char *text, size_t n,
     } else {
         /* Two summaries must fit into one source, or reducing would not end. */
         uint32_t most = budget / 2 > 4 ? budget / 2 - 2 : 2;
-        if (out->max_tokens > most)
+        if (out->method != SUMMARIZE_SELECT && out->max_tokens > most)
             out->max_tokens = most;
         ok = plan_chunks(o, budget, out, text, n, e);
     }

@@ -112,7 +112,8 @@ static void on_choices(void *user, const struct terra_choices *c)
         worker_post(w, &(struct mail){.kind = MAIL_CHOICES, .choices = *c}, NULL, 0);
 }
 
-static const int kind_stored[] = {STORE_SUMMARY, STORE_MAP, STORE_REDUCE, STORE_REFINE};
+static const int kind_stored[] = {STORE_SUMMARY, STORE_MAP, STORE_REDUCE, STORE_REFINE,
+                                  STORE_SUMMARY};
 
 static void on_begin(void *user, const struct summarize_step *s)
 {

@@ -59,7 +59,7 @@ const struct config_info config_info[CONFIG_KEYS] = {
                        "surprise", NULL, NULL, "what the map shows first"},
     [CONFIG_LENGTH] = {"length", CONFIG_TEXT, 0, 0, NULL, "", NULL, "--length",
                        "of summaries: 80w, 5s, 300t or 10%"},
-    [CONFIG_METHOD] = {"method", CONFIG_CHOICE, 0, 0, "auto|single|map-reduce|refine", "auto",
+    [CONFIG_METHOD] = {"method", CONFIG_CHOICE, 0, 0, "auto|single|select|map-reduce|refine", "auto",
                        NULL, "--method", "how long documents are summarized"},
     [CONFIG_STYLE] = {"style", CONFIG_TEXT, 0, 0, NULL, "", NULL, "--style",
                       "control word of summaries; empty: the model's first"},

@@ -39,7 +39,7 @@ enum config_key {
     CONFIG_FPS,        /* map frames a second; 0: by connection */
     CONFIG_METRIC,     /* of the heatmap: "unit" "flip" "surprise" "margin" "zero" "use" "p" */
     CONFIG_LENGTH,     /* of summaries: "80w" "5s" "300t" "10%"; "" : the model decides */
-    CONFIG_METHOD,     /* "auto" "single" "map-reduce" "refine" */
+    CONFIG_METHOD,     /* "auto" "single" "select" ... */
     CONFIG_STYLE,      /* control word of summaries; "": the model's first */
     CONFIG_CHUNK,      /* tokens; 0: what fits */
     CONFIG_OVERLAP,    /* tokens */

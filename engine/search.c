@@ -197,8 +197,8 @@ static bool run(struct terra_search *x, const struct terra_sampling *p, size_t m
     return true;
 }
 
-bool terra_search_run(struct terra_search *x, const struct terra_sampling *p,
-                      uint32_t max_tokens, const int32_t **ids, size_t *n, struct err *e)
+/* Ready for a pass from where the session stands, which `start` then remembers. */
+static bool begin(struct terra_search *x, struct err *e)
 {
     struct terra_session *s = x->s;
     if (!session_has_timeline(s, e))
@@ -208,8 +208,18 @@ bool terra_search_run(struct terra_search *x, const struct terra_sampling *p,
     if (s->n_target > x->rows)
         return err_set(e, ERR_USAGE, "%zu target tokens, the search holds %zu", s->n_target,
                        x->rows);
-    /* What other searches left in the marks is of another timeline. */
+    /* What another search left in the mark is of another timeline. */
     x->start.rows = x->start.n_target = 0;
+    session_save(s, &x->start);
+    return true;
+}
+
+bool terra_search_run(struct terra_search *x, const struct terra_sampling *p,
+                      uint32_t max_tokens, const int32_t **ids, size_t *n, struct err *e)
+{
+    struct terra_session *s = x->s;
+    if (!begin(x, e))
+        return false;
     for (uint32_t i = 0; i < x->beams; i++) {
         x->now[i].mark.rows = x->now[i].mark.n_target = 0;
         x->next[i].mark.rows = x->next[i].mark.n_target = 0;
@@ -217,7 +227,6 @@ bool terra_search_run(struct terra_search *x, const struct terra_sampling *p,
     x->n_best = x->finished = 0;
     x->n_now = 1;
     x->now[0].score = 0;
-    session_save(s, &x->start);
     session_save(s, &x->now[0].mark);
 
     void (*observer)(void *, const struct terra_choices *) = s->pass.on_choices;
@@ -231,4 +240,35 @@ bool terra_search_run(struct terra_search *x, const struct terra_sampling *p,
     *ids = x->best;
     *n = x->n_best;
     return true;
+}
+
+bool terra_search_score(struct terra_search *x, const int32_t *ids, size_t n, double *logprob,
+                        struct err *e)
+{
+    struct terra_session *s = x->s;
+    size_t V = s->sampler.n;
+    *logprob = 0;
+    if (!begin(x, e))
+        return false;
+    if (n > x->rows - s->n_target)
+        return err_set(e, ERR_USAGE, "%zu tokens to score, the search holds %zu", n,
+                       x->rows - s->n_target);
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || (size_t)ids[i] >= V)
+            return err_set(e, ERR_INPUT, "token %d is none of the model's %zu", ids[i], V);
+    float *logits = xcalloc(n * V, sizeof *logits); /* n fits the target: no overflow */
+    void (*observer)(void *, const struct terra_choices *) = s->pass.on_choices;
+    s->pass.on_choices = NULL;
+    bool ok = terra_feed(s, ids, n, logits, e);
+    s->pass.on_choices = observer;
+    struct terra_token t;
+    for (size_t i = 0; ok && i < n; i++) {
+        ok = sampler_take(&s->sampler, ids[i], logits + i * V, &t, e);
+        *logprob += ok ? (double)t.logprob : 0;
+    }
+    s->ready = ok;
+    free(logits);
+    if (ok)
+        session_restore(s, &x->start);
+    return ok;
 }

@@ -351,6 +351,12 @@ void terra_search_close(struct terra_search *x);
 bool terra_search_run(struct terra_search *x, const struct terra_sampling *p,
                       uint32_t max_tokens, const int32_t **ids, size_t *n, struct err *e);
 
+/* Natural-log probability of n given tokens from where the session stands, the end symbol maybe
+ * among them; n at most the search's max_tokens.  The session is then where it was.  Ask before
+ * terra_logits; on_choices is not called.  Errors as with terra_feed. */
+bool terra_search_score(struct terra_search *x, const int32_t *ids, size_t n, double *logprob,
+                        struct err *e);
+
 /* The target tokens so far (fed and accepted). */
 const int32_t *terra_target(const struct terra_session *s, size_t *n);
 uint32_t terra_source_rows(const struct terra_session *s); /* n_e */

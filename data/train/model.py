@@ -126,6 +126,25 @@ class Conv(nn.Module):
         self.b = zeros(m)
 
 
+class Neighbours(torch.autograd.Function):
+    """own[j] + before[j - 1] + after[j + 1] over the modules (axis 2), zero outside.
+
+    By hand, because autograd fills a tensor with zeros for every slice it goes back through.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, before: Tensor, own: Tensor, after: Tensor) -> Tensor:
+        y = own.clone(memory_format=torch.contiguous_format)
+        y[:, :, 1:] += before[:, :, :-1]
+        y[:, :, :-1] += after[:, :, 1:]
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        none = torch.zeros_like(g[:, :, :1])
+        return torch.cat([g[:, :, 1:], none], 2), g, torch.cat([none, g[:, :, :-1]], 2)
+
+
 class SparseAttention(nn.Module):
     """One factored layer, then a length x module convolution each for q, k and v."""
 
@@ -149,12 +168,13 @@ class SparseAttention(nn.Module):
         M, m, taps = self.modules, d // self.modules, self.length
         past = F.pad(u, (0, 0, taps - 1, 0)).view(B, L + taps - 1, M, m)
         rows = torch.cat([past[:, a : a + L] for a in range(taps)], -1)  # (B, L, M, taps m)
-        flat = lambda w: w.permute(1, 2, 0, 3).flatten(2)  # (3, m, taps m)
-        weight = torch.cat([flat(self.q.w), flat(self.k.w), flat(self.v.w)])  # (7, m, taps m)
-        y = F.linear(rows, weight.flatten(0, 1)).view(B, L, M, 7, m)
-        y = F.pad(y, (0, 0, 0, 0, 1, 1))  # a zero module on both sides
-        near = lambda e: y[:, :, 0:M, e] + y[:, :, 1 : M + 1, e + 1] + y[:, :, 2:, e + 2]
-        q, k, v = near(0) + self.q.b, near(3) + self.k.b, y[:, :, 1 : M + 1, 6] + self.v.b
+        flat = lambda w: w.permute(1, 2, 0, 3).flatten(2)  # (modules, m, taps m)
+        q3, k3, v1 = flat(self.q.w), flat(self.k.w), flat(self.v.w)
+        weights = [torch.cat([q3[e], k3[e]]) for e in range(3)]  # of the module before, own, after
+        weights[1] = torch.cat([weights[1], v1[0]])
+        before, own, after = (F.linear(rows, w) for w in weights)
+        qk = Neighbours.apply(before, own[..., : 2 * m], after)
+        q, k, v = qk[..., :m] + self.q.b, qk[..., m:] + self.k.b, own[..., 2 * m :] + self.v.b
         return q.flatten(2), k.flatten(2), v.flatten(2)
 
     def output(self, o: Tensor) -> Tensor:
@@ -188,8 +208,9 @@ def attend(layer: nn.Module, x: Tensor, heads: int, mask: Tensor | None) -> Tens
         if mask is None:
             mask = torch.ones(L, L, dtype=torch.bool, device=x.device).tril()
         hide = torch.zeros(mask.shape, dtype=q.dtype).masked_fill_(~mask, -1e9)
-        s = q @ (k * (d // heads) ** -0.5).transpose(-1, -2) + hide
-        o = torch.softmax(s, -1, dtype=q.dtype) @ v
+        with torch.autocast(x.device.type, enabled=False):  # would make copies in f32
+            s = q @ (k * (d // heads) ** -0.5).transpose(-1, -2) + hide
+            o = torch.softmax(s, -1) @ v
     return layer.output(o.transpose(1, 2).reshape(B, L, d))
 
 

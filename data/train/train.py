@@ -72,6 +72,9 @@ def recipe(name: str) -> Recipe:
         return Recipe(c, stages(c), 1024, warmup=20)
     if name == "small":
         return Recipe(Config(), stages(Config()), 1920)
+    if name == "wide":
+        c = Config("wide", d_model=384, d_ff=1536, ff_rank=64, max_source=256)
+        return Recipe(c, stages(c), 2880, lr_matrix=0.005, lr_adam=1.5e-3)
     if name == "base":
         c = Config("base", 8192, 384, 2048, 6, 4, 4, ff_block=32, ff_rank=64, attention_modules=12)
         c.positions, c.max_source, c.max_target = 512, 384, 64
@@ -329,7 +332,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("data", type=Path, help="folder written by pack.py")
     p.add_argument("run", type=Path, help="folder for checkpoints and the log")
-    p.add_argument("--config", default="small", choices=("toy", "small", "base", "gpu"))
+    p.add_argument("--config", default="small", choices=("toy", "small", "wide", "base", "gpu"))
     p.add_argument("--dense", action="store_true", help="train the dense twin")
     p.add_argument("--time-budget", type=seconds, default=seconds("90m"), help="90m, 4h, 300s")
     p.add_argument("--steps", type=int, default=0, help="length in steps instead of time")
@@ -344,6 +347,7 @@ def main() -> None:
     p.add_argument("--save-every", type=seconds, default=seconds("3m"))
     p.add_argument("--eval-every", type=seconds, default=seconds("5m"))
     a = p.parse_args()
+    torch.set_flush_denormal(True)
     if a.threads:
         torch.set_num_threads(a.threads)
     Trainer(a).run()

@@ -71,7 +71,7 @@ class Documents(Case):
 
     def test_over_context_is_chunked_and_covered(self) -> None:
         end = self.end(self.write("doc", TEXT * 3))
-        self.assertEqual(end["method"], "map-reduce")
+        self.assertEqual(end["method"], "select")
         self.assertGreater(end["chunks"], 1)
         self.assertEqual(end["coverage"]["read"], end["coverage"]["total"])
 
@@ -92,12 +92,32 @@ class Documents(Case):
         self.assertEqual(end["steps"], end["chunks"])
 
     def test_every_step_is_shown(self) -> None:
-        done = self.works("summarize", "--json", self.write("doc", TEXT * 3))
-        chunks = done.of("chunk")
-        self.assertEqual([c["step"] for c in chunks], list(range(len(chunks))))
-        self.assertEqual(chunks[-1]["text"].strip(), done.of("end")[0]["text"].strip())
-        self.assertIn("map", {c["kind"] for c in chunks})
-        self.assertIn("reduce", {c["kind"] for c in chunks})
+        for method, last in (("select", "chosen"), ("map-reduce", "reduce")):
+            path = self.write("doc", TEXT * 3)
+            done = self.works("summarize", "--json", "--method", method, path)
+            chunks = done.of("chunk")
+            self.assertEqual([c["step"] for c in chunks], list(range(len(chunks))))
+            self.assertEqual(chunks[-1]["text"].strip(), done.of("end")[0]["text"].strip())
+            self.assertEqual({c["kind"] for c in chunks}, {"map", last})
+
+    def test_the_chosen_is_a_chunk_summary(self) -> None:
+        path = self.write("doc", TEXT * 3)
+        for extra in ((), ("--temp", "1", "--seed", "5")):
+            chunks = self.works("summarize", "--json", *extra, path).of("chunk")
+            self.assertEqual([c["kind"] for c in chunks[:-1]], ["map"] * (len(chunks) - 1))
+            self.assertEqual(chunks[-1]["text"], chunks[chunks[-1]["i"] - 1]["text"])
+            self.assertEqual(chunks[-1]["of"], len(chunks) - 1)
+
+    def test_a_length_takes_several_in_order(self) -> None:
+        path = self.write("doc", TEXT * 3)
+        done = self.works("summarize", "--json", "-n", "6", "--length", "20w", path)
+        chosen = [c for c in done.of("chunk") if c["kind"] == "chosen"]
+        self.assertGreater(len(chosen), 1)
+        self.assertEqual([c["i"] for c in chosen], sorted({c["i"] for c in chosen}))
+        text = "\n".join(c["text"].strip() for c in chosen)
+        self.assertEqual(done.of("end")[0]["text"], text)
+        plain = self.works("summarize", "-n", "6", "--length", "20w", path)
+        self.assertEqual(plain.out.strip(), text)
 
     def test_beams(self) -> None:
         path = self.write("doc", TEXT)

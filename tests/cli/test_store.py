@@ -161,11 +161,11 @@ class Store(Case):
             steps = db.execute("SELECT count(*) FROM summary_step").fetchone()[0]
             kinds = {k for (k,) in db.execute("SELECT DISTINCT kind FROM run")}
             document = db.execute("SELECT name, bytes, body FROM document").fetchone()
-        self.assertEqual(row[0], "map-reduce")
+        self.assertEqual(row[0], "select")
         self.assertEqual(row[1:3], (end["coverage"]["read"], end["coverage"]["total"]))
         self.assertEqual(row[3], end["text"])
         self.assertEqual(steps, end["steps"])
-        self.assertEqual(kinds, {"map", "reduce"})
+        self.assertEqual(kinds, {"map", "summary"})
         self.assertEqual(document[:2], ("doc.txt", len(TEXT) * 3))
 
     def test_two_at_once(self) -> None:

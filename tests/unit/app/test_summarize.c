@@ -242,8 +242,18 @@ static void what_does_not_fit_is_refused(void **state)
     o.method = SUMMARIZE_AUTO;
     o.allow_truncate = false;
     assert_true(summarize_plan(&o, text, strlen(text), &p, &e));
+    assert_int_equal(p.method, SUMMARIZE_SELECT);
+    summarize_plan_free(&p);
+    struct terra_config decoder_only = *o.config;
+    decoder_only.n_enc = 0;
+    o.config = &decoder_only;
+    assert_true(summarize_plan(&o, text, strlen(text), &p, &e));
     assert_int_equal(p.method, SUMMARIZE_MAP_REDUCE);
     summarize_plan_free(&p);
+    o.method = SUMMARIZE_SELECT;
+    assert_false(summarize_plan(&o, text, strlen(text), &p, &e));
+    assert_int_equal(e.kind, ERR_USAGE);
+    o = defaults();
     o.chunk = 1000;
     assert_false(summarize_plan(&o, text, strlen(text), &p, &e));
     assert_int_equal(e.kind, ERR_USAGE);
@@ -356,6 +366,7 @@ static void run_method(enum summarize_method method, enum summarize_kind last)
 static void methods_end_in_one_text(void **state)
 {
     (void)state;
+    run_method(SUMMARIZE_SELECT, SUMMARIZE_STEP_CHOSEN);
     run_method(SUMMARIZE_MAP_REDUCE, SUMMARIZE_STEP_REDUCE);
     run_method(SUMMARIZE_REFINE, SUMMARIZE_STEP_REFINE);
 }

@@ -243,6 +243,45 @@ static void what_is_tried_is_not_reported(void **state)
     terra_model_close(m);
 }
 
+/* As taking the tokens one by one, and the session is where it was. */
+static void given_texts_are_scored(void **state)
+{
+    (void)state;
+    static const char *const model[] = {"c4_medium_tiny", "shared_qk", "dense_twin"};
+    struct err e = {0};
+    for (size_t i = 0; i < sizeof model / sizeof *model; i++) {
+        struct terra_model *m = open_model(model[i]);
+        struct terra_session *s = open_session(m, TERRA_SPARSE);
+        assert_true(terra_prefill(s, source, 16, &e));
+        struct terra_search *x = terra_search_open(s, 2, LONGEST, &e);
+        for (int32_t from = 2; from < 5; from++) {
+            const int32_t text[] = {from, from + 3, 4, TERRA_EOS};
+            double got, want = 0;
+            assert_true(terra_search_score(x, text, 4, &got, &e));
+            struct terra_session *other = open_session(m, TERRA_SPARSE);
+            assert_true(terra_prefill(other, source, 16, &e));
+            for (size_t k = 0; k < 4; k++) {
+                struct terra_token t;
+                assert_true(terra_take(other, text[k], &t, &e));
+                want += (double)t.logprob;
+            }
+            terra_session_close(other);
+            assert_true(fabs(got - want) < 1e-4);
+        }
+        size_t n;
+        terra_target(s, &n);
+        assert_int_equal(n, 0);
+        double sum;
+        const int32_t wrong[] = {3, (int32_t)terra_model_config(m)->out_vocab};
+        assert_false(terra_search_score(x, wrong, 2, &sum, &e));
+        assert_int_equal(e.kind, ERR_INPUT);
+        assert_true(terra_search_score(x, wrong, 1, &sum, &e)); /* nothing was spoilt */
+        terra_search_close(x);
+        terra_session_close(s);
+        terra_model_close(m);
+    }
+}
+
 static void refused(void **state)
 {
     (void)state;
@@ -277,6 +316,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_as_from_scratch),
         cmocka_unit_test(what_is_tried_is_not_reported),
+        cmocka_unit_test(given_texts_are_scored),
         cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
