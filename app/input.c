@@ -125,6 +125,16 @@ static unsigned help_key(struct app *a, const struct key *k)
 /* ---- the line -------------------------------------------------------------------------------
  */
 
+/* "/word", whatever the word; ":word" only for a command's name: who thinks of another
+ * editor types it here, and hardly a text begins like that. */
+static bool is_command(const char *text)
+{
+    if (text[0] == '/')
+        return text[1] != '/';
+    return text[0] == ':' && !strchr(text, '\n') &&
+           command_find(text + 1, strcspn(text + 1, " ")) != COMMANDS;
+}
+
 unsigned input_prompt(struct app *a, const char *text)
 {
     size_t n = strlen(text), blank = strspn(text, " \t\n\r");
@@ -135,7 +145,7 @@ unsigned input_prompt(struct app *a, const char *text)
         app_say(a, VM_INFO, "type a text first, or /load FILE");
         return EFFECT_DRAW;
     }
-    if (text[0] == '/' && text[1] != '/') {
+    if (is_command(text)) {
         enum command c = command_find(text + 1, strcspn(text + 1, " \n"));
         if (c == COMMANDS && a->edit)
             line_edit_set(a->edit, text); /* to be mended */
@@ -169,7 +179,7 @@ static unsigned submit(struct app *a)
     case INPUT_PROMPT:
         if (*text)
             line_edit_remember(a->edit, text);
-        if (*text && text[strspn(text, " \t\n")] && text[0] != '/' &&
+        if (*text && text[strspn(text, " \t\n")] && !is_command(text) &&
             ((worker_busy(a->worker) && a->busy != BUSY_MEASURE) || !a->model)) {
             line_edit_set(a->edit, text); /* refused below: keep it */
         }

@@ -220,8 +220,7 @@ static void ask_method(struct app *a, const struct job *j)
     for (size_t i = 0; i < d->n; i++)
         snprintf(d->key[i], sizeof d->key[i], "%s", key[i]);
     snprintf(d->choice[0], sizeof d->choice[0],
-             "chunk: %zu parts, and the summary that all of them support best",
-             j->plan.n_chunks);
+             "chunk: %zu parts, then the summary that fits all best", j->plan.n_chunks);
     snprintf(d->choice[1], sizeof d->choice[1],
              "map-reduce: the same parts, then a summary of summaries");
     snprintf(d->choice[2], sizeof d->choice[2], "refine: the parts one after the other");
@@ -300,7 +299,7 @@ static void echo_source(struct app *a, const struct mail *m)
         const char *what = m->step.kind == STORE_MAP      ? "chunk"
                            : m->step.kind == STORE_REDUCE ? "summary of summaries"
                            : m->step.kind == STORE_REFINE ? "refined with part"
-                                                          : "chosen: chunk";
+                                                          : "chosen of all: chunk";
         snprintf(line, sizeof line, "%s %u/%u, %" PRId64 " tokens", what, m->step.no,
                  m->step.of, m->step.n_in);
         flow_put(&a->flow, FLOW_NOTE, line);

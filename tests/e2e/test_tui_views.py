@@ -243,10 +243,30 @@ class Documents(TuiTest):
         t.wait(lambda s: s["tokens"] and s["message"].startswith("read "), busy=False)
         kinds = [k for k, in self.home.sql("select kind from run order by id")]
         self.assertGreaterEqual(kinds.count("map"), 3)
-        self.assertEqual(kinds[-1], "reduce")
+        self.assertEqual(kinds, ["map"] * (len(kinds) - 1) + ["summary"])
+        self.assertRegex(t.screen(), r"chosen of all: chunk \d/\d")
         read, total = self.home.sql("select tok_read, tok_total from summary")[0]
         self.assertEqual(read, total)
         self.assertRegex(t.screen(), r"read (\d+) of \1 tokens")
+
+    def test_long_document_map_reduced(self) -> None:
+        t = self.long()
+        t.keys("m")
+        t.wait(lambda s: s["tokens"] and s["message"].startswith("read "), busy=False)
+        kinds = [k for k, in self.home.sql("select kind from run order by id")]
+        self.assertEqual(kinds[-1], "reduce")
+
+    def test_colon_begins_a_command_in_the_prompt_too(self) -> None:
+        t = self.start("-n", "20")
+        t.idle(focus="prompt")
+        self.home.document()
+        t.type(":load doc.txt")
+        t.keys("Enter")
+        t.wait(lambda s: "fits, nothing dropped" in s["message"], tokens=0)
+        t.type(": no command")
+        t.keys("Enter")
+        t.written()
+        self.assertIn("> : no command", t.screen())
 
     def test_long_document_cut(self) -> None:
         t = self.long()
