@@ -72,7 +72,7 @@ const struct args_option args_options[] = {
      "control word of the model: title, description, tldr ..."},
     {0, "length", TEXT, F(length), B(SUMMARIZE) | B(TUI), B(SUMMARIZE), "L", 0, 0,
      "wanted length: 80w words, 5s sentences, 300t tokens, 10%"},
-    {0, "method", WORD, F(method), B(SUMMARIZE) | B(TUI), B(SUMMARIZE),
+    {0, "method", WORD, F(method), B(SUMMARIZE) | B(TUI) | B(EVAL), B(SUMMARIZE) | B(EVAL),
      "auto|single|select|map-reduce|refine", 0, 0, "what to do with a long document"},
     {0, "chunk", INT, F(chunk), B(SUMMARIZE) | B(TUI), B(SUMMARIZE), "N", 8, 1 << 20,
      "tokens in a chunk; default: what the model takes"},

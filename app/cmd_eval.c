@@ -4,7 +4,8 @@
  * force), then a greedy summary of the model's own, ROUGE of it and of two baselines
  * cut to the same number of words: the document's first sentence, and its first words.
  * A document longer than the context is read from its beginning, as in training; the
- * share of tokens read is reported.  Every choice of the decoder's controllers counts.
+ * share of tokens read is reported.  With --method the model's own summary is of the whole
+ * document.  Every choice of the decoder's controllers counts.
  *
  * SPDX-License-Identifier: MIT */
 #include "app/cli.h"
@@ -38,6 +39,7 @@ struct eval {
     struct cli *c;
     struct summarize_opts opts;
     const char *style; /* of --style, or NULL: each pair's own */
+    bool whole;        /* own summaries of whole documents, by opts.method */
     bool space_first;  /* the vocabulary writes the first word with its space */
     struct terra_ids source, target;
     float *logits; /* [max_target][out_vocab] */
@@ -225,15 +227,42 @@ static void add_rouge(const struct pair *p, const char *text, size_t n, double s
     sum[3] += r.rlsum.f;
 }
 
+/* The model's own summary: of the source that was scored, or of the whole document. */
+static bool own_text(struct eval *v, const struct pair *p, struct tally *t, struct buf *text,
+                     struct err *e)
+{
+    if (!v->whole) {
+        struct generate_opts o = {.sampling = v->opts.sampling,
+                                  .max_tokens = v->opts.max_tokens};
+        struct generate_result r;
+        bool ok =
+            generate(v->c->session, v->c->shape, v->c->vocab, &v->source, &o, NULL, &r, e);
+        buf_add(text, buf_str(&r.text), r.text.len);
+        generate_result_free(&r);
+        return ok;
+    }
+    struct summarize_plan plan;
+    struct summarize_result r;
+    if (!summarize_plan(&v->opts, p->document, p->n_document, &plan, e))
+        return false;
+    bool ok =
+        summarize_run(&v->opts, &plan, p->document, p->n_document, v->c->session, NULL, &r, e);
+    t->doc_read = r.tok_read;
+    t->doc_tokens = plan.tok_total;
+    buf_add(text, buf_str(&r.text), r.text.len);
+    summarize_result_free(&r);
+    summarize_plan_free(&plan);
+    return ok;
+}
+
 static bool write_own(struct eval *v, const struct pair *p, struct tally *t, struct err *e)
 {
-    struct generate_opts o = {.sampling = v->opts.sampling, .max_tokens = v->opts.max_tokens};
-    struct generate_result r;
-    bool ok = generate(v->c->session, v->c->shape, v->c->vocab, &v->source, &o, NULL, &r, e);
-    const char *text = buf_str(&r.text);
-    uint32_t words = summarize_count_words(text, r.text.len);
+    struct buf own = {0};
+    bool ok = own_text(v, p, t, &own, e);
+    const char *text = buf_str(&own);
+    uint32_t words = summarize_count_words(text, own.len);
     if (ok) {
-        bool repeating = repeats(text, r.text.len);
+        bool repeating = repeats(text, own.len);
         size_t lead = cut_words(p->document, p->n_document, words);
         size_t first = summarize_sentence_end(p->document, p->n_document, 0);
         t->generated++;
@@ -242,7 +271,7 @@ static bool write_own(struct eval *v, const struct pair *p, struct tally *t, str
         t->degenerate += repeating || words == 0;
         t->words_out += words;
         t->words_ref += summarize_count_words(p->summary, p->n_summary);
-        add_rouge(p, text, r.text.len, t->rouge[MODEL]);
+        add_rouge(p, text, own.len, t->rouge[MODEL]);
         add_rouge(p, p->document, lead < first ? lead : first, t->rouge[LEAD_1]);
         add_rouge(p, p->document, lead, t->rouge[LEAD_N]);
     }
@@ -251,13 +280,13 @@ static bool write_own(struct eval *v, const struct pair *p, struct tally *t, str
         headless_object(&b, "output");
         json_int(&b, "line", (int64_t)p->line);
         json_cstr(&b, "source", p->source);
-        json_str(&b, "text", text, r.text.len);
+        json_str(&b, "text", text, own.len);
         json_str(&b, "reference", p->summary, p->n_summary);
         json_close(&b, '}');
         headless_line(&v->c->out, &b);
         buf_free(&b);
     }
-    generate_result_free(&r);
+    buf_free(&own);
     return ok;
 }
 
@@ -377,6 +406,8 @@ static void report(struct eval *v)
     json_cstr(&b, "name", v->c->shape->name);
     json_cstr(&b, "path", terra_model_path(v->c->model));
     json_cstr(&b, "mode", config_text(&v->c->config, CONFIG_MODE));
+    if (v->whole)
+        json_cstr(&b, "method", summarize_method_name[v->opts.method]);
     json_cstr(&b, "rouge_rules", ROUGE_RULES);
     tally_json(&v->tally[0], &b);
     if (v->count && v->rows)
@@ -417,6 +448,10 @@ static bool open_eval(struct eval *v, struct err *e)
                                       .max_tokens = setup_max_tokens(&c->config, m)};
     if (v->opts.max_tokens > most)
         v->opts.max_tokens = most;
+    v->opts.allow_truncate = true;
+    v->whole = c->args->method != NULL;
+    if (v->whole)
+        summarize_method_parse(config_text(&c->config, CONFIG_METHOD), &v->opts.method);
     v->max_target = most;
     v->logits = malloc((size_t)most * m->out_vocab * sizeof *v->logits);
     if (!v->logits)

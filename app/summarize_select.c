@@ -15,7 +15,7 @@
 #define JUDGES    16u /* chunks that are asked, evenly over the document */
 #define MOST      24u /* summaries that are judged: those that suit their own chunk best */
 #define GAIN      1.0 /* nats a token that one judge can give or take: none decides alone */
-#define LEAD      0.5 /* nats for the first chunk, half for the second ...: documents begin */
+#define LEAD      1.0 /* nats for the first chunk, half for the second ...: documents begin */
 #define MIN_WORDS 3u  /* fewer are a title at best */
 
 static double clamp(double x)

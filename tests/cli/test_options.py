@@ -159,6 +159,13 @@ class Options(Case):
         self.assertLess(total["document_read"], 1)
         masked = self.works("eval", "--mode", "masked", "--no-generate", pairs).of("eval")[0]
         self.assertAlmostEqual(masked["nats_per_token"], total["nats_per_token"], places=4)
+        self.assertNotIn("method", total)
+        whole = self.works("eval", "-v", "--method", "select", pairs)
+        line = whole.of("eval")[0]
+        self.assertEqual((line["method"], line["document_read"]), ("select", 1))
+        self.assertEqual(line["nats_per_token"], total["nats_per_token"])
+        summary = self.works("summarize", "--style", "title", self.write("doc", TEXT)).out
+        self.assertEqual(whole.of("output")[0]["text"], summary.rstrip("\n"))
         dense = self.works("eval", "-m", str(DENSE), pairs).of("eval")[0]
         self.assertNotIn("controller", dense)
         self.assertIn(":2", self.fails(4, "eval", self.write("bad.jsonl", "\n[1]\n")))
