@@ -11,6 +11,7 @@
  * SPDX-License-Identifier: MIT */
 #include "engine/pool.h"
 
+#include "engine/base/clock.h"
 #include "engine/base/xalloc.h"
 
 #include <pthread.h>
@@ -18,8 +19,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+/* A thread that waits gives its core away only after this long: another program's short turn
+ * on the core of the one it waits for must not put both to sleep. */
+#define SPIN_NS 4000000u
+
 enum {
-    SPINS = 20000, /* some 100 us of waiting before a thread gives its core away */
+    LOOKS = 256, /* between two looks at the clock */
     LINE = 64
 };
 
@@ -47,6 +52,23 @@ static inline void relax(void)
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
 #endif
+}
+
+struct spin {
+    uint32_t looks;
+    uint64_t until;
+};
+
+/* Whether to look again. */
+static inline bool spin(struct spin *s)
+{
+    relax();
+    if (++s->looks % LOOKS)
+        return true;
+    uint64_t now = clock_ns();
+    if (!s->until)
+        s->until = now + SPIN_NS;
+    return now < s->until;
 }
 
 static bool is_free(uint64_t work)
@@ -88,12 +110,12 @@ static bool help(struct pool *p)
 
 static void wait_work(struct pool *p)
 {
-    for (int i = 0; i < SPINS; i++) {
+    struct spin s = {0};
+    do {
         if (is_free(atomic_load_explicit(&p->work, memory_order_relaxed)) ||
             atomic_load_explicit(&p->quit, memory_order_relaxed))
             return;
-        relax();
-    }
+    } while (spin(&s));
     pthread_mutex_lock(&p->lock);
     atomic_fetch_add(&p->sleepers, 1);
     /* Once: whoever is woken too late for this job spins again, ready for the next one. */
@@ -126,11 +148,11 @@ static void wake_sleepers(struct pool *p)
 /* Until workers have finished all that they took. */
 static void wait_done(struct pool *p)
 {
-    for (int i = 0; i < SPINS; i++) {
+    struct spin s = {0};
+    do {
         if (atomic_load_explicit(&p->done, memory_order_acquire) == p->helped)
             return;
-        relax();
-    }
+    } while (spin(&s));
     pthread_mutex_lock(&p->lock);
     atomic_store(&p->caller_sleeps, true);
     while (atomic_load(&p->done) != p->helped)

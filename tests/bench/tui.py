@@ -12,7 +12,9 @@ import json
 import os
 import pty
 import select
+import statistics
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -29,12 +31,14 @@ METRICS = ("surprise", "flip", "unit", "margin", "zero", "use", "p")
 class Running:
     """The program writing a long reply on a pseudo-terminal."""
 
-    def __init__(self, home: Home, columns: int, rows: int, ssh: bool = False) -> None:
+    def __init__(
+        self, home: Home, columns: int, rows: int, ssh: bool = False, tokens: int = 4000
+    ) -> None:
         reader, writer = os.pipe()
         env = home.env() | {"TERM": "xterm-256color", "TERRA_TEST_FD": str(writer)}
         env |= {"SSH_CONNECTION": "here"} if ssh else {}
         document = home.document()
-        command = ["terra", "-m", str(models() / "e2e"), "-n", "4000", str(document)]
+        command = ["terra", "-m", str(models() / "e2e"), "-n", str(tokens), str(document)]
         self.pid, self.tty = pty.fork()
         if self.pid == 0:
             os.set_inheritable(writer, True)
@@ -101,6 +105,27 @@ def costs(home: Home, columns: int, rows: int, ssh: bool) -> tuple[float, float,
     return rate, draw / max(1.0, decode), trace / max(1.0, decode), trace / max(1.0, tokens)
 
 
+def slower(home: Home, tokens: int, rounds: int) -> tuple[float, float]:
+    """Median microseconds of decoding a token: in the terminal application, with everything
+    drawn and stored, and by `terra summarize --no-log`, in turns."""
+    inside, alone = [], []
+    command = ["summarize", "-m", str(models() / "e2e"), "-n", str(tokens), "--no-log", "--json"]
+    for _ in range(rounds):
+        r = Running(home, 160, 48, tokens=tokens)
+        r.until("state", "GEN")
+        while r.last.get("state") == "GEN":
+            r.pump(0.05)
+        inside.append(float(str(r.last["decode_us"])) / float(str(r.last["tokens"])))
+        r.stop()
+        done = subprocess.run(
+            [TERRA, *command, str(home.document())], env=home.env(), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True,
+        )  # fmt: skip
+        stats = json.loads(done.stdout.splitlines()[-1])["stats"]
+        alone.append(1e3 * stats["decode_ms"] / stats["tokens_out"])
+    return statistics.median(inside), statistics.median(alone)
+
+
 def show(home: Home, columns: int, rows: int, ssh: bool) -> None:
     rate, drawn, traced, token = costs(home, columns, rows, ssh)
     where = f"{columns}x{rows}" + ", ssh" * ssh
@@ -119,6 +144,11 @@ def main() -> None:
         for columns, rows in ((80, 24), (160, 48)):
             for ssh in (False, True):
                 show(home, columns, rows, ssh)
+        inside, alone = slower(home, 1500, 5)
+        print(
+            f"a token         {inside:.0f} us while all is drawn and stored, {alone:.0f} us in a "
+            f"pipe without history: {inside / alone - 1:+.1%}"
+        )
     finally:
         home.close()
 
