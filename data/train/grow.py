@@ -91,11 +91,11 @@ def grow(old: dict[str, Tensor], net: Net, narrow: int) -> dict[str, Tensor]:
         elif new[name].shape == w.shape:  # within the SRU; the output's bias
             out[name] = w
         elif w.dim() == 1:
-            wide = stream if len(w) == d else module
-            out[name] = wide.write(w) * score
+            out[name] = (stream if len(w) == d else module).write(w) * score
         else:
-            rows = stream.write(w) if new[name].shape[0] == 2 * w.shape[0] else w
-            out[name] = (stream.read(rows) if new[name].shape[1] == 2 * w.shape[1] else rows) * score
+            wide = stream.write(w) if new[name].shape[0] == 2 * w.shape[0] else w
+            wide = stream.read(wide) if new[name].shape[1] == 2 * w.shape[1] else wide
+            out[name] = wide * score
         if out[name].shape != new[name].shape:
             raise SystemExit(f"{name}: {tuple(out[name].shape)} for {tuple(new[name].shape)}")
     missing = set(new) - set(out)

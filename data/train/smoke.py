@@ -4,7 +4,8 @@
     python data/train/smoke.py [--steps 300]
 
 Pairs come from the contract comments of the C headers (first line <- rest), running text from
-the manual pages. Fails unless both losses fall and the exported folders hold what was trained.
+the manual pages. Fails unless both losses fall, the exported folders hold what was trained, and
+a model made twice as wide computes what it did.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from export import load_checkpoint, load_folder
+from grow import grow
+from model import Config, Net
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -46,6 +50,20 @@ def losses(run_folder: Path) -> list[float]:
     return [float(np.mean(list(e["loss"].values()))) for e in entries if "loss" in e]
 
 
+def check_growth(net: Net) -> None:
+    """The wide model's logits are the narrow one's."""
+    c = Config(**vars(net.c))
+    c.d_model, c.d_ff, c.ff_rank = 2 * c.d_model, 2 * c.d_ff, 2 * c.ff_rank
+    wide = Net(c)
+    wide.load_state_dict(grow(net.state_dict(), wide, net.c.d_model))
+    source, target = torch.randint(2, 500, (4, 40)), torch.randint(2, 500, (4, 12))
+    with torch.no_grad():
+        want, got = net.eval()(source, target), wide.eval()(source, target)
+    off = float((got - want).abs().max() / want.std())
+    if off > 1e-3:
+        raise SystemExit(f"{net.c.name}: {off:.2g} standard deviations off when twice as wide")
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--steps", type=int, default=300, help="of each of the two toys")
@@ -69,6 +87,7 @@ def main() -> None:
             exported, trained = load_folder(out), load_checkpoint(checkpoint).state_dict()
             if any(not exported[n].equal(t) for n, t in trained.items()):
                 raise SystemExit(f"{kind}: the export differs from the checkpoint")
+            check_growth(load_checkpoint(checkpoint))
             print(f"{kind}: loss {loss[0]:.2f} -> {loss[-1]:.2f} on {len(pairs)} pairs")
             if not loss[-1] < loss[0] - 0.3:
                 raise SystemExit(f"{kind}: the loss does not fall")
