@@ -72,8 +72,10 @@ def main() -> int:
     env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", TERRA_BUILD=str(BUILD))
     env["TERRA_BIN"] = str(BUILD / "terra")
     env["TERRA_FIXTURES"] = str(BUILD / "fixtures")
-    # A shell that starts us with `&` leaves SIGINT ignored, and programs respect that.
+    # A shell that starts us with `&` leaves SIGINT ignored, nohup SIGHUP, and programs respect
+    # that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     passed = failed = 0
     for label, command in discover(sys.argv[1:]):
         start = time.monotonic()
