@@ -26,7 +26,9 @@
 
 enum { TILE = 4, PAIR = 2, ALONE = 4, LINE = 64, AHEAD = 12288 };
 
-/* x * gate, 16 at a time; the last vector may be partial. */
+enum { STEP = 4 * PANEL }; /* values that become a line of bytes */
+
+/* x * gate from k on; the last vector of n may be partial. */
 static inline __m512 gated(const float *x, const float *gate, size_t k, size_t n)
 {
     __mmask16 m = (__mmask16)(n - k >= 16 ? 0xFFFFu : (1u << (n - k)) - 1);
@@ -34,21 +36,70 @@ static inline __m512 gated(const float *x, const float *gate, size_t k, size_t n
     return gate ? _mm512_mul_ps(v, _mm512_maskz_loadu_ps(m, gate + k)) : v;
 }
 
+/* The same where all are there. */
+static inline __m512 gated_whole(const float *x, const float *gate, size_t k)
+{
+    __m512 v = _mm512_loadu_ps(x + k);
+    return gate ? _mm512_mul_ps(v, _mm512_loadu_ps(gate + k)) : v;
+}
+
+/* |v| as bits, which are ordered like the values; infinities and NaNs are above all others. */
+static inline __m512i magnitude(__m512 v)
+{
+    return _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
+}
+
+static float largest(const float *x, const float *gate, size_t n)
+{
+    __m512i most = _mm512_setzero_si512();
+    size_t k = 0;
+    for (; k + 16 <= n; k += 16)
+        most = _mm512_max_epi32(most, magnitude(gated_whole(x, gate, k)));
+    if (k < n)
+        most = _mm512_max_epi32(most, magnitude(gated(x, gate, k, n)));
+    int32_t bits = _mm512_reduce_max_epi32(most);
+    float max;
+    memcpy(&max, &bits, sizeof max);
+    return max;
+}
+
+static inline __m512i to_16_bits(__m512 v, __m512 factor)
+{
+    return _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(v, factor)),
+                            _mm512_set1_epi32(32768));
+}
+
+/* STEP values from k on. */
+static inline void split_step(const float *x, const float *gate, size_t k, __m512 factor,
+                              uint8_t *high, uint8_t *low)
+{
+    /* What the packing inside 128-bit lanes has left to do. */
+    const __m512i order =
+        _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i byte = _mm512_set1_epi16(0xFF);
+    __m512i u[4];
+    UNROLL for (int i = 0; i < 4; i++)
+    {
+        u[i] = to_16_bits(gated_whole(x, gate, k + (size_t)i * 16), factor);
+    }
+    __m512i a = _mm512_packus_epi32(u[0], u[1]), b = _mm512_packus_epi32(u[2], u[3]);
+    __m512i h = _mm512_packus_epi16(_mm512_srli_epi16(a, 8), _mm512_srli_epi16(b, 8));
+    __m512i l = _mm512_packus_epi16(_mm512_and_si512(a, byte), _mm512_and_si512(b, byte));
+    _mm512_storeu_si512(high + k, _mm512_permutexvar_epi32(order, h));
+    _mm512_storeu_si512(low + k, _mm512_permutexvar_epi32(order, l));
+}
+
 void vnni_split(const float *x, const float *gate, size_t n, uint8_t *out, float *scale)
 {
-    __m512 most = _mm512_setzero_ps(), bad = _mm512_setzero_ps();
-    for (size_t k = 0; k < n; k += 16) {
-        __m512 v = gated(x, gate, k, n);
-        most = _mm512_max_ps(most, _mm512_abs_ps(v));
-        bad = _mm512_fmadd_ps(v, _mm512_setzero_ps(), bad); /* NaN, if any v is not finite */
-    }
-    float max = _mm512_reduce_max_ps(most), poison = _mm512_reduce_add_ps(bad);
-    *scale = max / 32767 + poison;
-    __m512 k32767 = _mm512_set1_ps(max > 0 && isfinite(max) ? 32767 / max : 0);
-    for (size_t k = 0; k < n; k += 16) {
-        __m512i u = _mm512_cvtps_epi32(_mm512_mul_ps(gated(x, gate, k, n), k32767));
+    float max = largest(x, gate, n);
+    __m512 factor = _mm512_set1_ps(max > 0 && isfinite(max) ? 32767 / max : 0);
+    *scale = isfinite(max) ? max / 32767 : NAN;
+    size_t k = 0;
+    for (; k + STEP <= n; k += STEP)
+        split_step(x, gate, k, factor, out, out + n);
+    for (; k < n; k += 16) {
+        __m512i u = to_16_bits(gated(x, gate, k, n), factor);
         __mmask16 m = (__mmask16)(n - k >= 16 ? 0xFFFFu : (1u << (n - k)) - 1);
-        u = _mm512_add_epi32(u, _mm512_set1_epi32(32768));
         _mm_mask_storeu_epi8(out + k, m, _mm512_cvtepi32_epi8(_mm512_srli_epi32(u, 8)));
         _mm_mask_storeu_epi8(out + n + k, m, _mm512_cvtepi32_epi8(u));
     }
