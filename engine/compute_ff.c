@@ -91,7 +91,7 @@ static void choose_part(void *arg, uint32_t thread, size_t k0, size_t k1)
     const struct ff_weights *w = j->w;
     const struct mat *ctl = &w->ctl2;
     size_t r = ctl->cols, block_bytes = (size_t)w->units * r * dtype_size(ctl->dtype);
-    size_t step = j->n > 1 ? k1 - k0 : (CHOOSE_UNITS + w->units - 1) / w->units;
+    size_t step = (CHOOSE_UNITS + w->units - 1) / w->units;
     const char *data = ctl->pack ? ctl->pack->data : ctl->data;
     bool quads = mat_has_quads(j->c->k, ctl);
     for (size_t t = 0, n; t < j->n; t += n) {

@@ -29,6 +29,7 @@
 #define v_sub(a, b)    _mm256_sub_ps(a, b)
 #define v_mul(a, b)    _mm256_mul_ps(a, b)
 #define v_max(a, b)    _mm256_max_ps(a, b)
+#define v_min(a, b)    _mm256_min_ps(a, b)
 #define v_fma(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define v_round(v)     _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 

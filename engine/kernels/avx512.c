@@ -27,6 +27,7 @@
 #define v_sub(a, b)    _mm512_sub_ps(a, b)
 #define v_mul(a, b)    _mm512_mul_ps(a, b)
 #define v_max(a, b)    _mm512_max_ps(a, b)
+#define v_min(a, b)    _mm512_min_ps(a, b)
 #define v_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define v_round(v)     _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 

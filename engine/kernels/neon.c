@@ -29,6 +29,7 @@
 #define v_sub(a, b)    vsubq_f32(a, b)
 #define v_mul(a, b)    vmulq_f32(a, b)
 #define v_max(a, b)    vmaxq_f32(a, b)
+#define v_min(a, b)    vminq_f32(a, b)
 #define v_fma(a, b, c) vfmaq_f32(c, a, b)
 #define v_round(v)     vrndnq_f32(v)
 #define v_most(v)      vmaxvq_f32(v)

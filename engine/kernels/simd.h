@@ -6,7 +6,7 @@
  *   V, LANES                      a vector of LANES floats
  *   v_zero() v_set(f) v_load(p) v_load_n(p, n) v_store(p, v) v_store_n(p, v, n)
  *   v_i8(p) v_i8_n(p, n) v_bf16(p) v_bf16_n(p, n)        weights as floats
- *   v_add v_sub v_mul v_fma(a, b, c) v_max               v_fma: a * b + c, rounded once
+ *   v_add v_sub v_mul v_fma(a, b, c) v_max v_min         v_fma: a * b + c, rounded once
  *   v_sum(v) v_most(v)            over lanes, in a fixed order
  *   v_exp2i(v)                    2 to the power of whole numbers from -126 to 127
  *   v_equal(a, b)                 a bit per lane
@@ -542,11 +542,21 @@ static bool all_finite(const float *x, size_t n)
     return v_sum(bad) == 0;
 }
 
-/* The first index whose value is `v`, or n. */
+/* The first index whose value is `v`, or n: a word of 64 answers at a time, since where it is
+ * cannot be guessed. */
 INLINE size_t find(const float *x, size_t n, float v)
 {
     V want = v_set(v);
     size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+        uint64_t same = 0;
+        UNROLL for (size_t j = 0; j < 64; j += LANES)
+        {
+            same |= (uint64_t)v_equal(v_load(x + i + j), want) << j;
+        }
+        if (same)
+            return i + (size_t)__builtin_ctzll(same);
+    }
     for (; i + LANES <= n; i += LANES) {
         uint32_t same = v_equal(v_load(x + i), want);
         if (same)
@@ -557,15 +567,33 @@ INLINE size_t find(const float *x, size_t n, float v)
     return i;
 }
 
+/* Every lane keeps its two largest. */
 static uint32_t best(const float *x, size_t n, float *top, float *second)
 {
-    float max = max_of(x, n);
+    const size_t whole = n / LANES * LANES;
+    float high[LANES], next[LANES], max, others = -FLT_MAX;
+    V h = v_set(-FLT_MAX), l = h;
+    for (size_t i = 0; i < whole; i += LANES) {
+        V v = v_load(x + i);
+        l = v_max(l, v_min(h, v));
+        h = v_max(h, v);
+    }
+    max = v_most(h);
+    for (size_t i = whole; i < n; i++)
+        max = x[i] > max ? x[i] : max;
     size_t at = find(x, n, max);
     at = at < n ? at : 0; /* a NaN among them */
-    float before = at > 0 ? max_of(x, at) : -FLT_MAX;
-    float after = at + 1 < n ? max_of(x + at + 1, n - at - 1) : -FLT_MAX;
-    *top = max;
-    *second = before > after ? before : after;
+    if (at < whole) {     /* the best one's lane has its second left */
+        v_store(high, h);
+        v_store(next, l);
+        high[at % LANES] = next[at % LANES];
+        h = v_load(high);
+    }
+    others = v_most(h);
+    for (size_t i = whole; i < n; i++)
+        others = i != at && x[i] > others ? x[i] : others;
+    *top = x[at];
+    *second = others;
     return (uint32_t)at;
 }
 
