@@ -8,10 +8,15 @@
 #include <math.h>
 #include <string.h>
 
-uint32_t attention_history(const struct attention *a)
+static uint32_t length_of(const struct projection *p)
 {
-    uint32_t h = projection_history(&a->q), o = projection_history(&a->oconv);
-    return h > o ? h : o;
+    return p->kind == PROJ_CONV ? p->conv.length : 0;
+}
+
+uint32_t attention_ring(const struct attention *a)
+{
+    uint32_t q = length_of(&a->q), o = length_of(&a->oconv);
+    return q > o ? q : o;
 }
 
 bool attention_is_lsh(const struct attention *a, size_t rows)
@@ -38,18 +43,30 @@ bool attention_check(const struct attention *a, size_t rows, bool causal, struct
     return true;
 }
 
-/* Puts the remembered rows in front of a tile (`head`, h rows of w floats)... */
-static void recall(float *head, const float *hist, size_t h, size_t w)
+/* The last rows of a stream, as its ring keeps them: row r of w floats at r % (past + 1), so
+ * that whoever writes a row disturbs nobody who reads the `past` rows before it. */
+struct ring {
+    float *rows;
+    size_t past, w;
+};
+
+static float *ring_row(const struct ring *r, size_t row)
 {
-    if (h)
-        memcpy(head, hist, h * w * sizeof *head);
+    return r->rows + row % (r->past + 1) * r->w;
 }
 
-/* ... and remembers the last h of the h + n rows. */
-static void remember(float *hist, const float *head, size_t h, size_t n, size_t w)
+/* Puts the rows before `first` in front of a tile... */
+static void recall(float *head, const struct ring *r, size_t first)
 {
-    if (h)
-        memcpy(hist, head + n * w, h * w * sizeof *hist);
+    for (size_t i = 0; i < r->past; i++) /* row first - past + i; none yet: zeros */
+        memcpy(head + i * r->w, ring_row(r, first + 1 + i), r->w * sizeof *head);
+}
+
+/* ... and remembers those of its n rows that come behind them. */
+static void remember(const struct ring *r, const float *head, size_t first, size_t n)
+{
+    for (size_t t = n > r->past ? n - r->past : 0; t < n; t++)
+        memcpy(ring_row(r, first + t), head + (r->past + t) * r->w, r->w * sizeof *head);
 }
 
 /* What the convolution of v reads: module by module (fixed) or side by side (original). */
@@ -107,18 +124,19 @@ static void project_tile(struct pass *p, const struct attention *a, struct att_s
     struct scratch *s = &p->s;
     size_t d = a->d, wq = (size_t)a->heads * a->dk;
     const float *in = s->x, *vin = s->x;
-    size_t hist = a->mult.kind ? projection_history(&a->q) : 0;
+    size_t past = a->mult.kind ? projection_history(&a->q) : 0;
+    struct ring of_u = {st->ring_u, past, d}, of_v = {st->ring_v, past, 2 * d};
     float *q = s->q + row * wq;
 
     if (a->mult.kind) {
-        float *u = s->u + hist * d;
-        recall(s->u, st->hist_u, hist, d);
+        float *u = s->u + past * d;
+        recall(s->u, &of_u, at);
         project(p->cx, &a->mult, s->x, n, s->wide, u);
         in = vin = u;
         if (a->cfg->v_concat != TERRA_V_NONE) {
-            recall(s->uv, st->hist_v, hist, 2 * d);
-            concat_rows(a, u, s->x, n, s->uv + hist * 2 * d);
-            vin = s->uv + hist * 2 * d;
+            recall(s->uv, &of_v, at);
+            concat_rows(a, u, s->x, n, s->uv + past * 2 * d);
+            vin = s->uv + past * 2 * d;
         }
     }
     project_qkv(p, a, in, vin, n, q);
@@ -132,25 +150,24 @@ static void project_tile(struct pass *p, const struct attention *a, struct att_s
     compute_store(p->cx, &st->k, a->heads, a->dk, p->cap, at, s->k, n);
     compute_store(p->cx, &st->v, a->heads, a->dv, p->cap, at, s->v, n);
     if (a->mult.kind) {
-        remember(st->hist_u, s->u, hist, n, d);
+        remember(&of_u, s->u, at, n);
         if (vin != in)
-            remember(st->hist_v, s->uv, hist, n, 2 * d);
+            remember(&of_v, s->uv, at, n);
     }
 }
 
-static void attend_standard(struct pass *p, const struct attention *a,
-                            const struct att_state *st, size_t n, size_t first, bool causal)
+static struct attend standard(const struct pass *p, const struct attention *a,
+                              const struct att_state *st, size_t n, size_t first, bool causal)
 {
-    struct attend at = {.heads = a->heads,
-                        .dh = a->dk,
-                        .cap = p->cap,
-                        .rows = first + n,
-                        .first = first,
-                        .causal = causal,
-                        .valid = causal ? NULL : p->valid,
-                        .k = st->k,
-                        .v = st->v};
-    compute_attend(p->cx, &at, p->s.q, n, p->s.scores, p->s.score_floats, p->s.o);
+    return (struct attend){.heads = a->heads,
+                           .dh = a->dk,
+                           .cap = p->cap,
+                           .rows = first + n,
+                           .first = first,
+                           .causal = causal,
+                           .valid = causal ? NULL : p->valid,
+                           .k = st->k,
+                           .v = st->v};
 }
 
 static void attend_efficient(struct pass *p, const struct attention *a,
@@ -184,7 +201,7 @@ static void attend_efficient(struct pass *p, const struct attention *a,
 
 /* Output layers of one tile; returns where the result is. */
 static const float *output_tile(struct pass *p, const struct attention *a, struct att_state *st,
-                                const float *o, size_t n)
+                                const float *o, size_t n, size_t at)
 {
     struct scratch *s = &p->s;
     if (a->o.kind) {
@@ -197,21 +214,53 @@ static const float *output_tile(struct pass *p, const struct attention *a, struc
     }
     if (!a->oconv.kind)
         return o;
-    size_t hist = projection_history(&a->oconv), d = a->d;
-    recall(s->u, st->hist_o, hist, d);
-    memcpy(s->u + hist * d, o, n * d * sizeof *o);
-    project(p->cx, &a->oconv, s->u + hist * d, n, s->wide, s->y);
-    remember(st->hist_o, s->u, hist, n, d);
+    struct ring r = {st->ring_o, projection_history(&a->oconv), a->d};
+    recall(s->u, &r, at);
+    memcpy(s->u + r.past * r.w, o, n * r.w * sizeof *o);
+    project(p->cx, &a->oconv, s->u + r.past * r.w, n, s->wide, s->y);
+    remember(&r, s->u, at, n);
     return s->y;
 }
 
-void attention_run(struct pass *p, const struct attention *a, struct att_state *st,
-                   const float *x, size_t n, size_t first, bool causal, float *acc)
+/* One decoded row in one go, if it can be had. */
+static bool run_step(struct pass *p, const struct attention *a, struct att_state *st, size_t at)
+{
+    struct scratch *s = &p->s;
+    const struct projection *all[] = {&a->q, &a->k, &a->v};
+    struct conv_call call[3];
+    float *y[] = {s->q, s->k, s->v};
+    if (a->mult.kind != PROJ_FACTORED || a->cfg->v_concat != TERRA_V_NONE ||
+        a->cfg->core != TERRA_CORE_STANDARD ||
+        compute_threads(p->cx) * (size_t)a->q.conv.length > a->mult.conv.modules)
+        return false;
+    for (int i = 0; i < 3; i++) {
+        if (all[i]->kind != PROJ_CONV || all[i]->conv.length != a->q.conv.length)
+            return false;
+        call[i] = (struct conv_call){&all[i]->w, all[i]->b, &all[i]->conv, y[i]};
+    }
+    struct multconv_step step = {
+        .x = s->x,
+        .mult = {a->mult.gate, a->mult.b, &a->mult.w, a->mult.conv.modules},
+        .qkv = call,
+        .ring = st->ring_u,
+        .attend = standard(p, a, st, 1, at, true),
+        .scratch = s->wide,
+        .scores = s->scores,
+        .out = s->o,
+        .timed = p->timed};
+    if (!compute_multconv(p->cx, &step))
+        return false;
+    p->part_ns[TERRA_PART_ATT] += step.attend_ns; /* pass_clock gives qkv the whole */
+    p->part_ns[TERRA_PART_QKV] -= step.attend_ns;
+    return true;
+}
+
+/* Queries, keys and values of all rows, and what the queries attend to: into s.o. */
+static void attend(struct pass *p, const struct attention *a, struct att_state *st,
+                   const float *x, size_t n, size_t first, bool causal, uint64_t *clock)
 {
     size_t d = a->d;
     bool efficient = a->cfg->type == TERRA_ATT_SELF || attention_is_lsh(a, p->length);
-    uint64_t clock = 0;
-    pass_clock(p, TERRA_PART_OTHER, &clock);
     for (size_t t = 0; t < n; t += p->tile) {
         size_t rows = n - t < p->tile ? n - t : p->tile;
         if (a->ln.scale)
@@ -219,18 +268,34 @@ void attention_run(struct pass *p, const struct attention *a, struct att_state *
                          p->s.x);
         else
             memcpy(p->s.x, x + t * d, rows * d * sizeof *x);
-        pass_clock(p, TERRA_PART_OTHER, &clock);
-        project_tile(p, a, st, t, rows, first + t, efficient);
-        pass_clock(p, TERRA_PART_QKV, &clock);
+        pass_clock(p, TERRA_PART_OTHER, clock);
+        bool done = n == 1 && causal && run_step(p, a, st, first);
+        if (!done)
+            project_tile(p, a, st, t, rows, first + t, efficient);
+        pass_clock(p, TERRA_PART_QKV, clock);
+        if (done)
+            return;
     }
-    if (efficient)
+    if (efficient) {
         attend_efficient(p, a, st, n, first, causal);
-    else
-        attend_standard(p, a, st, n, first, causal);
-    pass_clock(p, TERRA_PART_ATT, &clock);
+    } else {
+        struct attend at = standard(p, a, st, n, first, causal);
+        compute_attend(p->cx, &at, p->s.q, n, p->s.scores, p->s.score_floats, p->s.o);
+    }
+    pass_clock(p, TERRA_PART_ATT, clock);
+}
+
+void attention_run(struct pass *p, const struct attention *a, struct att_state *st,
+                   const float *x, size_t n, size_t first, bool causal, float *acc)
+{
+    size_t d = a->d;
+    uint64_t clock = 0;
+    pass_clock(p, TERRA_PART_OTHER, &clock);
+    attend(p, a, st, x, n, first, causal, &clock);
     for (size_t t = 0; t < n; t += p->tile) {
         size_t rows = n - t < p->tile ? n - t : p->tile;
-        const float *out = output_tile(p, a, st, p->s.o + t * a->heads * a->dv, rows);
+        const float *out =
+            output_tile(p, a, st, p->s.o + t * a->heads * a->dv, rows, first + t);
         for (size_t i = 0; i < rows * d; i++)
             acc[t * d + i] += out[i];
         pass_check(p, "attention", acc + t * d, rows * d);

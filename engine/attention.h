@@ -15,8 +15,8 @@
 void attention_run(struct pass *p, const struct attention *a, struct att_state *st,
                    const float *x, size_t n, size_t first, bool causal, float *acc);
 
-/* Length kernel - 1 of the layer's convolutions; 0 for most types. */
-uint32_t attention_history(const struct attention *a);
+/* Rows of the layer's rings: the length kernel of its convolutions, 0 for other types. */
+uint32_t attention_ring(const struct attention *a);
 
 /* Whether this layer computes a function of the whole sequence at `rows` rows, so that it
  * cannot be decoded incrementally. */

@@ -83,14 +83,15 @@ void compute_soon(struct compute *c, const struct span *list, uint32_t n)
         c->cursor[i] = (struct soon_cursor){.f = {(const char *)c->tile, 0}};
 }
 
-/* Every thread has a contiguous share of each span, as it later has of the work. */
+/* Of what is not shared every thread has a contiguous part, as it later has of the work. */
 struct fetch *compute_fetch(struct compute *c, uint32_t thread)
 {
     struct soon_cursor *s = &c->cursor[thread];
     if (s->f.lines == 0 && s->next < c->n_soon) {
         const struct span *w = &c->soon[s->next++];
         size_t lines = (w->bytes + LINE - 1) / LINE, threads = compute_threads(c);
-        size_t l0 = lines * thread / threads, l1 = lines * (thread + 1) / threads;
+        size_t l0 = w->shared ? 0 : lines * thread / threads;
+        size_t l1 = w->shared ? lines : lines * (thread + 1) / threads;
         s->f = (struct fetch){(const char *)w->p + l0 * LINE, l1 - l0};
     }
     return &s->f;
@@ -236,14 +237,6 @@ static void gate_part(void *arg, uint32_t thread, size_t i0, size_t i1)
         mul_rows(j->x + i / j->modules * d, j->gate + i % j->modules * d, d, j->gated + i * d);
 }
 
-static void set_bias(const float *bias, size_t n, float *y)
-{
-    if (bias)
-        memcpy(y, bias, n * sizeof *y);
-    else
-        memset(y, 0, n * sizeof *y);
-}
-
 static void set_biases(const struct factored_job *j, size_t i0, size_t i1)
 {
     size_t m = j->proj->rows;
@@ -270,23 +263,38 @@ static void split_gated(const struct factored_job *j, size_t i0, size_t i1, uint
     size_t d = j->proj->cols;
     for (size_t i = i0; i < i1; i++)
         j->c->k->split(j->x + i / j->modules * d, j->gate + i % j->modules * d, d,
-                       out + i * 2 * d, &scale[i - i0]);
+                       out + (i - i0) * 2 * d, &scale[i - i0]);
 }
 
+/* A few rows at a time: gates arrive while rows before them are multiplied. */
 static void quads_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
     struct factored_job *j = arg;
     const struct pack *w = j->proj->pack;
-    size_t d = j->proj->cols, m = j->proj->rows;
-    uint8_t *split = (uint8_t *)j->gated; /* 2 of every 4 bytes are enough */
+    size_t d = j->proj->cols, m = j->proj->rows, room = min_size(SPLIT_ROWS, split_room(d));
     float *scale = compute_tile(j->c, thread);
+    uint8_t *split = (uint8_t *)(scale + room);
     set_biases(j, i0, i1);
-    for (size_t t0 = i0; t0 < i1; t0 += SPLIT_ROWS) {
-        size_t t1 = min_size(t0 + SPLIT_ROWS, i1);
+    for (size_t t0 = i0; t0 < i1; t0 += room) {
+        size_t t1 = min_size(t0 + room, i1);
         split_gated(j, t0, t1, split, scale);
-        j->c->k->panels16(w, 0, 0, w->panels, split + t0 * 2 * d, 2 * d, scale, t1 - t0,
-                          j->y + t0 * m, m, compute_fetch(j->c, thread));
+        j->c->k->panels16(w, 0, 0, w->panels, split, 2 * d, scale, t1 - t0, j->y + t0 * m, m,
+                          compute_fetch(j->c, thread));
     }
+}
+
+void factored_modules(struct compute *c, uint32_t thread, const struct factored *f,
+                      const float *x, size_t m0, size_t m1, float *y)
+{
+    struct factored_job j = {.c = c,
+                             .gate = f->gate,
+                             .bias = f->bias,
+                             .x = x,
+                             .proj = f->proj,
+                             .n = 1,
+                             .modules = f->modules,
+                             .y = y};
+    quads_part(&j, thread, m0, m1);
 }
 
 /* With few modules of many outputs the panels are shared out instead. */
@@ -339,155 +347,6 @@ void compute_factored(struct compute *c, const float *gate, const struct mat *pr
     pool_run(c->pool, n * modules, 4, gate_part, &j);
     compute_linear(c, proj, NULL, scratch, n * modules, y);
     add_bias(bias, n, (size_t)modules * proj->rows, y);
-}
-
-/* ---- convolution ------------------------------------------------------------------ */
-
-struct conv_job {
-    struct compute *c;
-    const struct conv_call *call;
-    uint32_t n_calls;
-    const float *x;
-    size_t n;
-    size_t half; /* most modules that a call looks to either side */
-};
-
-/* Outputs [o0, o1) of modules [m0, m1) at one position, by thread `thread`. */
-struct conv_tile {
-    const struct conv_job *job;
-    const struct conv_call *call;
-    uint32_t thread;
-    const float *x; /* `length` rows */
-    size_t m0, m1, o0, o1;
-    float *y;
-    /* int8 packs: modules [s0, s1) of every row in 16 bits; split NULL: not yet */
-    size_t s0, s1;
-    uint8_t *split;
-    float *scale;
-};
-
-/* Whether the split rows of a tile fit a thread's scratch. */
-static bool tile_can_split(const struct conv_job *j)
-{
-    const struct conv_shape *s = j->call->s;
-    size_t rows = s->length * (CONV_MODULES + 2 * j->half);
-    return rows * (sizeof(float) + 2 * (size_t)s->c_in) <= TILE_FLOATS * sizeof(float);
-}
-
-static void split_tile(struct conv_tile *t)
-{
-    const struct conv_shape *s = t->call->s;
-    size_t half = t->job->half, wide = (size_t)s->modules * s->c_in, at = 0;
-    t->s0 = t->m0 < half ? 0 : t->m0 - half;
-    t->s1 = min_size(t->m1 + half, s->modules);
-    t->scale = compute_tile(t->job->c, t->thread);
-    t->split = (uint8_t *)(t->scale + s->length * (t->s1 - t->s0));
-    for (size_t a = 0; a < s->length; a++)
-        for (size_t j = t->s0; j < t->s1; j++, at++)
-            t->job->c->k->split(t->x + a * wide + j * s->c_in, NULL, s->c_in,
-                                t->split + at * 2 * s->c_in, &t->scale[at]);
-}
-
-/* y of modules [b0, b1) += length tap a, module tap e, whose input starts at module `from`. */
-static void conv_tap(const struct conv_tile *t, size_t a, size_t e, size_t b0, size_t b1,
-                     size_t from)
-{
-    const struct conv_shape *s = t->call->s;
-    const struct kernels *k = t->job->c->k;
-    const struct mat *w = t->call->w;
-    struct fetch *f = compute_fetch(t->job->c, t->thread);
-    size_t tap = a * s->kernel + e, width = t->o1 - t->o0;
-    const float *x = t->x + (a * s->modules + from) * s->c_in;
-    float *y = t->y + b0 * s->m_out + t->o0, *tmp = compute_tile(t->job->c, t->thread);
-    if (t->split && mat_has_quads(k, w)) {
-        size_t at = a * (t->s1 - t->s0) + from - t->s0;
-        k->panels16(w->pack, tap, t->o0 / PANEL, t->o1 / PANEL, t->split + at * 2 * s->c_in,
-                    2 * s->c_in, t->scale + at, b1 - b0, y, s->m_out, f);
-        return;
-    }
-    if (mat_has_panels(k, w)) {
-        k->panels(w->pack, tap, t->o0 / PANEL, t->o1 / PANEL, x, s->c_in, b1 - b0, y, s->m_out,
-                  f);
-        return;
-    }
-    size_t r = tap * s->m_out;
-    k->rows(w, r + t->o0, r + t->o1, x, s->c_in, b1 - b0, tmp, width);
-    for (size_t j = 0; j < b1 - b0; j++)
-        for (size_t o = 0; o < width; o++)
-            y[j * s->m_out + o] += tmp[j * width + o];
-}
-
-static void conv_tile(const struct conv_tile *t)
-{
-    const struct conv_shape *s = t->call->s;
-    const float *bias = t->call->bias;
-    size_t half = (s->kernel - 1) / 2;
-    for (size_t j = t->m0; j < t->m1; j++)
-        set_bias(bias ? bias + t->o0 : NULL, t->o1 - t->o0, t->y + j * s->m_out + t->o0);
-    for (size_t a = 0; a < s->length; a++) {
-        for (size_t e = 0; e < s->kernel; e++) {
-            /* modules whose neighbour j + e - half exists */
-            size_t b0 = t->m0 + e < half ? half - e : t->m0;
-            size_t b1 = t->m1 + e > s->modules + half ? s->modules + half - e : t->m1;
-            if (b0 < b1)
-                conv_tap(t, a, e, b0, b1, b0 + e - half);
-        }
-    }
-}
-
-/* All calls of one tile: row `at` of every y. */
-static void conv_calls(struct conv_tile *t, size_t out, size_t at)
-{
-    const struct conv_job *j = t->job;
-    for (uint32_t k = 0; k < j->n_calls; k++) {
-        t->call = &j->call[k];
-        t->y = t->call->y + at * out;
-        if (!t->split && mat_has_quads(j->c->k, t->call->w) && tile_can_split(j))
-            split_tile(t);
-        conv_tile(t);
-    }
-}
-
-/* Item i is a run of outputs, then a run of modules, then a position: threads share x, not
- * the weights.  An item is computed for all calls, which share the split rows. */
-static void conv_part(void *arg, uint32_t thread, size_t i0, size_t i1)
-{
-    struct conv_job *j = arg;
-    const struct conv_shape *s = j->call->s;
-    size_t in = (size_t)s->modules * s->c_in, out = (size_t)s->modules * s->m_out;
-    size_t runs = (s->modules + CONV_MODULES - 1) / CONV_MODULES;
-    for (size_t i = i0; i < i1; i++) {
-        size_t t = i % j->n, m0 = i / j->n % runs * CONV_MODULES;
-        size_t o0 = i / j->n / runs * CONV_OUT;
-        struct conv_tile tile = {.job = j,
-                                 .thread = thread,
-                                 .x = j->x + t * in,
-                                 .m0 = m0,
-                                 .m1 = min_size(m0 + CONV_MODULES, s->modules),
-                                 .o0 = o0,
-                                 .o1 = min_size(o0 + CONV_OUT, s->m_out)};
-        conv_calls(&tile, out, t);
-    }
-}
-
-void compute_convs(struct compute *c, const struct conv_call *call, uint32_t n_calls,
-                   const float *x, size_t n)
-{
-    struct conv_job j = {.c = c, .call = call, .n_calls = n_calls, .x = x, .n = n};
-    const struct conv_shape *s = call->s;
-    for (uint32_t i = 0; i < n_calls; i++) {
-        size_t half = (call[i].s->kernel - 1) / 2;
-        j.half = half > j.half ? half : j.half;
-    }
-    size_t runs = (s->modules + CONV_MODULES - 1) / CONV_MODULES;
-    pool_run(c->pool, (s->m_out + CONV_OUT - 1) / CONV_OUT * runs * n, 1, conv_part, &j);
-}
-
-void compute_conv(struct compute *c, const struct mat *w, const float *bias,
-                  const struct conv_shape *s, const float *x, size_t n, float *y)
-{
-    struct conv_call call = {w, bias, s, y};
-    compute_convs(c, &call, 1, x, n);
 }
 
 /* ---- normalisation ------------------------------------------------------------------ */

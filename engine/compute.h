@@ -27,6 +27,7 @@ struct pool *compute_pool(const struct compute *c);
 struct span {
     const void *p;
     size_t bytes;
+    bool shared; /* every thread reads all of it, not its own part */
 };
 void compute_soon(struct compute *c, const struct span *list, uint32_t n);
 
@@ -116,5 +117,32 @@ struct attend {
 size_t compute_attend_floats(size_t threads, size_t heads, size_t rows);
 void compute_attend(struct compute *c, const struct attend *a, const float *q, size_t n,
                     float *scores, size_t score_floats, float *out);
+
+/* A FactoredDense layer: what compute_factored takes. */
+struct factored {
+    const float *gate, *bias;
+    const struct mat *proj;
+    uint32_t modules;
+};
+
+/* One decoded position of multiplicative convolutional attention (spec 2.6): bit for bit what
+ * compute_factored, compute_convs, compute_store and compute_attend do one after another, but
+ * a thread stays with its modules and heads and waits for nobody in between.  What a
+ * convolution reads of its neighbours' modules it computes itself. */
+struct multconv_step {
+    const float *x; /* [d], normed; d = modules * m = heads * dh */
+    struct factored mult;
+    const struct conv_call *qkv; /* [3], y [d] each; k and v go to the caches as well */
+    float *ring;                 /* [length][d]: mult's output of row r at r % length */
+    struct attend attend;        /* of this row: causal, rows = first + 1 */
+    float *scratch;              /* threads * length * d floats */
+    float *scores, *out;         /* heads * rows floats; [d] */
+    bool timed;
+    uint64_t attend_ns; /* timed: how long the calling thread's heads took */
+};
+
+/* False, and nothing done, where one call after another is the better or the only way: few
+ * modules for the threads, or no packed weights. */
+bool compute_multconv(struct compute *c, struct multconv_step *s);
 
 #endif

@@ -36,12 +36,18 @@ static void store_row(const struct kernels *k, const struct cache *c, size_t row
     }
 }
 
+void store_heads(struct compute *cx, const struct cache *c, size_t width, size_t cap, size_t at,
+                 const float *x, size_t h0, size_t h1)
+{
+    for (size_t h = h0; h < h1; h++)
+        store_row(cx->k, c, h * cap + at, width, x + h * width);
+}
+
 void compute_store(struct compute *cx, const struct cache *c, size_t heads, size_t width,
                    size_t cap, size_t at, const float *x, size_t n)
 {
     for (size_t t = 0; t < n; t++)
-        for (size_t h = 0; h < heads; h++)
-            store_row(cx->k, c, h * cap + at + t, width, x + (t * heads + h) * width);
+        store_heads(cx, c, width, cap, at + t, x + t * heads * width, 0, heads);
 }
 
 /* ---- attention -------------------------------------------------------------------------- */
@@ -93,6 +99,13 @@ static void attend_part(void *arg, uint32_t thread, size_t i0, size_t i1)
         memset(out, 0, a->dh * sizeof *out);
         kern->axpy_at(&v, NULL, s, seen, 0, a->dh, out);
     }
+}
+
+void attend_heads(struct compute *c, const struct attend *a, const float *q, float *scores,
+                  size_t h0, size_t h1, float *out)
+{
+    struct attend_job j = {.c = c, .a = a, .q = q, .n = 1, .scores = scores, .out = out};
+    attend_part(&j, 0, h0, h1);
 }
 
 /* ---- tiles of queries ----------------------------------------------------------------- */

@@ -8,6 +8,8 @@
 
 #include "engine/compute.h"
 
+#include <string.h>
+
 /* Tile sizes are constants: they may change a sum's last bit, the machine must not. */
 enum {
     GEMM_FROM = 16,         /* positions from which sgemm beats row products */
@@ -15,9 +17,10 @@ enum {
     GEMM_OUT = 128,
     GEMM_ROWS = 128,
     GEMM_DEPTH = 512,
-    ATTEND_ROWS = 64, /* queries whose scores are one product */
-    MODULE_GRAIN = 8, /* modules of a factored product that stay together */
-    SPLIT_ROWS = 64,  /* rows turned into 16 bits at a time */
+    ATTEND_ROWS = 64,  /* queries whose scores are one product */
+    MODULE_GRAIN = 8,  /* modules of a factored product that stay together */
+    SPLIT_ROWS = 64,   /* rows turned into 16 bits at a time, */
+    ROWS_TOGETHER = 4, /* in multiples of what the kernel multiplies at once */
     CONV_MODULES = 16,
     CONV_OUT = SLAB * PANEL,
     CHOOSE_ROWS = 64,   /* rows whose logits stay in the second-level cache until the choice */
@@ -59,7 +62,8 @@ static inline size_t min_size(size_t a, size_t b)
  * holding them: the rows' bytes lie behind their scales in the thread's tile. */
 static inline size_t split_room(size_t depth)
 {
-    return TILE_FLOATS * sizeof(float) / (2 * depth + sizeof(float));
+    size_t room = TILE_FLOATS * sizeof(float) / (2 * depth + sizeof(float));
+    return room < ROWS_TOGETHER ? room : room / ROWS_TOGETHER * ROWS_TOGETHER;
 }
 
 struct split_rows {
@@ -69,8 +73,27 @@ struct split_rows {
 struct split_rows split_into_tile(struct compute *c, uint32_t thread, const float *x, size_t n,
                                   size_t depth);
 
+static inline void set_bias(const float *bias, size_t n, float *y)
+{
+    if (bias)
+        memcpy(y, bias, n * sizeof *y);
+    else
+        memset(y, 0, n * sizeof *y);
+}
+
 /* y[t] += bias for n rows; NULL adds nothing. */
 void add_bias(const float *bias, size_t n, size_t width, float *y);
+
+/* Parts of compute_factored, compute_convs, compute_store and compute_attend for one position,
+ * by one thread.  Modules [m0, m1): y and the calls' y are whole rows. */
+void factored_modules(struct compute *c, uint32_t thread, const struct factored *f,
+                      const float *x, size_t m0, size_t m1, float *y);
+void conv_modules(struct compute *c, uint32_t thread, const struct conv_call *call,
+                  uint32_t n_calls, const float *x, size_t m0, size_t m1);
+void store_heads(struct compute *c, const struct cache *to, size_t width, size_t cap, size_t at,
+                 const float *x, size_t h0, size_t h1);
+void attend_heads(struct compute *c, const struct attend *a, const float *q, float *scores,
+                  size_t h0, size_t h1, float *out);
 
 /* compute_linear without bias, through the row or packed kernels whatever n is. */
 void linear_rows(struct compute *c, const struct mat *w, const float *x, size_t n, float *y);

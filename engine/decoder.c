@@ -23,23 +23,23 @@ static void cache_layout(struct cache *c, struct arena *a, size_t rows, size_t w
 static void att_layout(struct att_state *st, struct arena *a, const struct attention *att,
                        size_t cap, enum terra_dtype cache)
 {
-    size_t hist = attention_history(att), d = att->d;
+    size_t ring = attention_ring(att), d = att->d;
     cache_layout(&st->k, a, cap * att->heads, att->dk, cache);
     cache_layout(&st->v, a, cap * att->heads, att->dv, cache);
-    st->hist_u = arena_get(a, hist * d, sizeof(float));
-    st->hist_v =
-        arena_get(a, att->cfg->v_concat == TERRA_V_NONE ? 0 : hist * 2 * d, sizeof(float));
-    st->hist_o = arena_get(a, att->oconv.kind ? hist * d : 0, sizeof(float));
+    st->ring_u = arena_get(a, ring * d, sizeof(float));
+    st->ring_v =
+        arena_get(a, att->cfg->v_concat == TERRA_V_NONE ? 0 : ring * 2 * d, sizeof(float));
+    st->ring_o = arena_get(a, att->oconv.kind ? ring * d : 0, sizeof(float));
 }
 
 static void att_reset(struct att_state *st, const struct attention *att)
 {
-    size_t hist = attention_history(att), d = att->d;
-    memset(st->hist_u, 0, hist * d * sizeof(float));
+    size_t ring = attention_ring(att), d = att->d;
+    memset(st->ring_u, 0, ring * d * sizeof(float));
     if (att->cfg->v_concat != TERRA_V_NONE)
-        memset(st->hist_v, 0, hist * 2 * d * sizeof(float));
+        memset(st->ring_v, 0, ring * 2 * d * sizeof(float));
     if (att->oconv.kind)
-        memset(st->hist_o, 0, hist * d * sizeof(float));
+        memset(st->ring_o, 0, ring * d * sizeof(float));
 }
 
 static void item_reset(struct item_state *st, const struct stack_item *it)
@@ -85,14 +85,14 @@ void stack_state_copy(const struct stack *s, const struct state_rows *to,
         for (uint32_t j = 0; j < it->n_att; j++) {
             const struct attention *a = &it->att[j];
             const struct att_state *x = &to->st->item[i].att[j], *y = &src->st->item[i].att[j];
-            size_t hist = attention_history(a) * (size_t)a->d * sizeof(float);
+            size_t ring = attention_ring(a) * (size_t)a->d * sizeof(float);
             if (from < upto) {
                 copy_cache(&x->k, to, &y->k, src, a->heads, a->dk, from, upto);
                 copy_cache(&x->v, to, &y->v, src, a->heads, a->dv, from, upto);
             }
-            copy(x->hist_u, y->hist_u, hist);
-            copy(x->hist_v, y->hist_v, a->cfg->v_concat == TERRA_V_NONE ? 0 : 2 * hist);
-            copy(x->hist_o, y->hist_o, a->oconv.kind ? hist : 0);
+            copy(x->ring_u, y->ring_u, ring);
+            copy(x->ring_v, y->ring_v, a->cfg->v_concat == TERRA_V_NONE ? 0 : 2 * ring);
+            copy(x->ring_o, y->ring_o, a->oconv.kind ? ring : 0);
         }
         const struct sru *r = &it->ff.sru;
         copy(to->st->item[i].ff.carry, src->st->item[i].ff.carry,

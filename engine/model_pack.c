@@ -81,23 +81,23 @@ static void pack_all(struct packer *p, struct terra_model *m)
 
 /* ---- what is read next ------------------------------------------------------------- */
 
-static void plan(struct stack_item *it, const void *p, size_t bytes)
+static void plan(struct stack_item *it, const void *p, size_t bytes, bool shared)
 {
     if (p && it->n_soon < MODEL_SOON)
-        it->soon[it->n_soon++] = (struct span){p, bytes};
+        it->soon[it->n_soon++] = (struct span){p, bytes, shared};
 }
 
-static void plan_mat(struct stack_item *it, const struct mat *w)
+static void plan_mat(struct stack_item *it, const struct mat *w, bool shared)
 {
     if (w->rows)
         plan(it, w->pack ? w->pack->data : w->data,
-             (size_t)w->rows * w->cols * dtype_size(w->dtype));
+             (size_t)w->rows * w->cols * dtype_size(w->dtype), shared);
 }
 
 static void plan_factored(struct stack_item *it, const struct projection *p)
 {
-    plan(it, p->gate, (size_t)p->conv.modules * p->in * sizeof *p->gate);
-    plan_mat(it, &p->w);
+    plan(it, p->gate, (size_t)p->conv.modules * p->in * sizeof *p->gate, false);
+    plan_mat(it, &p->w, true);
 }
 
 /* Only a block of factored products and convolutions has multiplies to hide behind. */
@@ -110,14 +110,14 @@ static void plan_stack(struct stack *s)
         for (uint32_t a = 0; a < it->n_att; a++) {
             if (a > 0)
                 plan_factored(it, &it->att[a].mult);
-            plan_mat(it, &it->att[a].q.w);
-            plan_mat(it, &it->att[a].k.w);
-            plan_mat(it, &it->att[a].v.w);
+            plan_mat(it, &it->att[a].q.w, true);
+            plan_mat(it, &it->att[a].k.w, true);
+            plan_mat(it, &it->att[a].v.w, true);
         }
-        plan_mat(it, &it->ff.s.ctl1);
-        plan_mat(it, &it->ff.s.ctl2);
-        plan_mat(it, &it->ff.sru.in.w);
-        plan_mat(it, &it->ff.sru.out.w);
+        plan_mat(it, &it->ff.s.ctl1, false);
+        plan_mat(it, &it->ff.s.ctl2, false);
+        plan_mat(it, &it->ff.sru.in.w, false);
+        plan_mat(it, &it->ff.sru.out.w, false);
         if (next && next->n_att)
             plan_factored(it, &next->att[0].mult);
     }

@@ -65,7 +65,7 @@ void pass_pin(struct pass *p, const struct ff_weights *w, size_t first_row, size
 
 /* The widest of everything a tile's row needs. */
 struct widths {
-    size_t d, heads, wq, wo, wide, hidden, small, blocks, hist;
+    size_t d, heads, wq, wo, wide, hidden, small, blocks, ring;
     size_t dv, hashes, chunk, near; /* efficient attention; near: chunks that a query sees */
 };
 
@@ -83,7 +83,7 @@ static void measure_attention(struct widths *w, const struct attention *a)
     w->heads = larger(w->heads, a->heads);
     w->wq = larger(w->wq, (size_t)a->heads * a->dk);
     w->wo = larger(w->wo, (size_t)a->heads * a->dv);
-    w->hist = larger(w->hist, attention_history(a));
+    w->ring = larger(w->ring, attention_ring(a));
     w->dv = larger(w->dv, a->dv);
     w->hashes = larger(w->hashes, a->cfg->hashes);
     w->chunk = larger(w->chunk, a->cfg->chunk);
@@ -136,8 +136,8 @@ void scratch_layout(struct scratch *s, struct arena *a, const struct terra_model
     s->y = arena_get(a, tile * w.d, sizeof(float));
     s->k = arena_get(a, tile * w.wq, sizeof(float));
     s->v = arena_get(a, tile * w.wo, sizeof(float));
-    s->u = arena_get(a, (w.hist + tile) * w.d, sizeof(float));
-    s->uv = arena_get(a, (w.hist + tile) * 2 * w.d, sizeof(float));
+    s->u = arena_get(a, (w.ring + tile) * w.d, sizeof(float));
+    s->uv = arena_get(a, (w.ring + tile) * 2 * w.d, sizeof(float));
     s->wide = arena_get(a, tile * w.wide, sizeof(float));
     s->hidden = arena_get(a, tile * w.hidden, sizeof(float));
     s->small = arena_get(a, tile * w.small, sizeof(float));

@@ -19,9 +19,10 @@
 /* State of one attention layer (spec 4.1). */
 struct att_state {
     struct cache k, v; /* efficient types: floats, k normalised and scaled */
-    float *hist_u; /* [length - 1][d]: what q, k and v read before this pass; multconv only */
-    float *hist_v; /* [length - 1][2d]: v's input, with v_concat */
-    float *hist_o; /* [length - 1][d]: input of the output convolution */
+    /* The last rows that convolutions read; row r is at r % length.  Multconv only. */
+    float *ring_u; /* [length][d]: input of q, k and v */
+    float *ring_v; /* [length][2d]: v's input, with v_concat */
+    float *ring_o; /* [length][d]: input of the output convolution */
 };
 
 struct ff_state {

@@ -169,7 +169,7 @@ all_rows(const int8_t *w, size_t bytes, size_t depth, const float *scale, const 
          size_t ld_y, struct fetch *f)
 {
     while (n) {
-        size_t m = n < TILE ? n : TILE;
+        size_t tiles = (n + TILE - 1) / TILE, m = (n + tiles - 1) / tiles; /* 9 are 3 times 3 */
         switch (m) {
             CASE(1);
             CASE(2);

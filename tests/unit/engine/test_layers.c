@@ -399,16 +399,16 @@ static void test_sru(void **s)
 static void run_attention(struct rig *r, bool causal)
 {
     const struct tensor *x = get(r, "x");
-    size_t n = x->rows, d = x->cols, hist = attention_history(&r->att);
+    size_t n = x->rows, d = x->cols, ring = attention_ring(&r->att);
     r->item.att = &r->att;
     r->item.n_att = 1;
     r->item.ff.d = r->att.d = (uint32_t)d;
     pass_open(r, n);
     struct att_state st = {.k.data = keep(r, n * d, sizeof(float)),
                            .v.data = keep(r, n * d, sizeof(float)),
-                           .hist_u = keep(r, hist * d, sizeof(float)),
-                           .hist_v = keep(r, hist * 2 * d, sizeof(float)),
-                           .hist_o = keep(r, hist * d, sizeof(float))};
+                           .ring_u = keep(r, ring * d, sizeof(float)),
+                           .ring_v = keep(r, ring * 2 * d, sizeof(float)),
+                           .ring_o = keep(r, ring * d, sizeof(float))};
     float *y = keep(r, n * d, sizeof *y);
     uint8_t *valid = keep(r, n, 1);
     for (size_t t = 0; t < n; t++)
@@ -419,9 +419,9 @@ static void run_attention(struct rig *r, bool causal)
     if (causal) { /* one row after another */
         struct att_state again = {.k = st.k,
                                   .v = st.v,
-                                  .hist_u = keep(r, hist * d, sizeof(float)),
-                                  .hist_v = keep(r, hist * 2 * d, sizeof(float)),
-                                  .hist_o = keep(r, hist * d, sizeof(float))};
+                                  .ring_u = keep(r, ring * d, sizeof(float)),
+                                  .ring_v = keep(r, ring * 2 * d, sizeof(float)),
+                                  .ring_o = keep(r, ring * d, sizeof(float))};
         memset(y, 0, n * d * sizeof *y);
         for (size_t t = 0; t < n; t++)
             attention_run(&r->p, &r->att, &again, (const float *)x->data + t * d, 1, t, true,
