@@ -266,6 +266,14 @@ static void split_gated(const struct factored_job *j, size_t i0, size_t i1, uint
                        out + (i - i0) * 2 * d, &scale[i - i0]);
 }
 
+/* What a decoding step gates its next rows with. */
+static struct fetch next_gates(const struct factored_job *j, size_t i0, size_t i1, size_t room)
+{
+    size_t bytes = min_size(room, i1 - i0) * j->proj->cols * sizeof *j->gate;
+    return (struct fetch){(const char *)(j->gate + i0 % j->modules * j->proj->cols),
+                          j->n == 1 ? bytes / LINE : 0};
+}
+
 /* A few rows at a time: gates arrive while rows before them are multiplied. */
 static void quads_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
@@ -278,8 +286,9 @@ static void quads_part(void *arg, uint32_t thread, size_t i0, size_t i1)
     for (size_t t0 = i0; t0 < i1; t0 += room) {
         size_t t1 = min_size(t0 + room, i1);
         split_gated(j, t0, t1, split, scale);
+        struct fetch *soon = compute_fetch(j->c, thread), next = next_gates(j, t1, i1, room);
         j->c->k->panels16(w, 0, 0, w->panels, split, 2 * d, scale, t1 - t0, j->y + t0 * m, m,
-                          compute_fetch(j->c, thread));
+                          next.lines ? &next : soon);
     }
 }
 

@@ -15,7 +15,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { FEWEST_MODULES = 4 }; /* below, row products are as fast and need no copy */
+enum {
+    FEWEST_MODULES = 4,   /* below, row products are as fast and need no copy */
+    NEIGHBOURS = 1 << 16, /* bytes of scales that may lie between copies */
+    MOST_SOON = 4 << 20   /* what comes too early has left the cache again when it is read */
+};
 
 /* One trip over the model measures or fills. */
 struct packer {
@@ -81,10 +85,23 @@ static void pack_all(struct packer *p, struct terra_model *m)
 
 /* ---- what is read next ------------------------------------------------------------- */
 
+/* Neighbours in memory that all threads read become one span. */
 static void plan(struct stack_item *it, const void *p, size_t bytes, bool shared)
 {
-    if (p && it->n_soon < MODEL_SOON)
+    struct span *last = it->n_soon ? &it->soon[it->n_soon - 1] : NULL;
+    uintptr_t at = (uintptr_t)p, end = last ? (uintptr_t)last->p + last->bytes : 0;
+    if (last && shared && last->shared && at >= end && at - end < NEIGHBOURS)
+        last->bytes += at - end + bytes;
+    else if (p && it->n_soon < MODEL_SOON)
         it->soon[it->n_soon++] = (struct span){p, bytes, shared};
+}
+
+static size_t planned(const struct stack_item *it)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < it->n_soon; i++)
+        bytes += it->soon[i].bytes;
+    return bytes;
 }
 
 static void plan_mat(struct stack_item *it, const struct mat *w, bool shared)
@@ -120,6 +137,8 @@ static void plan_stack(struct stack *s)
         plan_mat(it, &it->ff.sru.out.w, false);
         if (next && next->n_att)
             plan_factored(it, &next->att[0].mult);
+        if (planned(it) > MOST_SOON)
+            it->n_soon = 0;
     }
 }
 

@@ -90,10 +90,13 @@ static bool ends_with(const char *s, const char *tail)
     return n >= m && strcmp(s + n - m, tail) == 0;
 }
 
-/* The writer's rule: SRU layers stay float (terra-model). */
+/* As the converter stores a model with nothing spared (--controller, --rest): what an SRU feeds
+ * back into itself stays float (terra-model). */
 static enum terra_dtype dtype_of(const struct maker *mk, const char *name, bool is_matrix)
 {
-    return is_matrix && !strstr(name, ".sru.") ? mk->dtype : TERRA_F32;
+    const char *sru = strstr(name, ".sru.");
+    bool recurrent = sru && sru[5] >= '0' && sru[5] <= '9';
+    return is_matrix && !recurrent ? mk->dtype : TERRA_F32;
 }
 
 struct noise {
