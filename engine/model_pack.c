@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 enum {
+    HUGE_FROM = 4 << 20,  /* bytes */
     FEWEST_MODULES = 4,   /* below, row products are as fast and need no copy */
     NEIGHBOURS = 1 << 16, /* bytes of scales that may lie between copies */
     MOST_SOON = 4 << 20   /* what comes too early has left the cache again when it is read */
@@ -176,6 +177,18 @@ void model_advise(const struct terra_model *m, uint64_t available)
     advise_mat(&m->loss.w);
 }
 
+/* Every token reads all of the copies: fewer page walks.  A hint: it may fail. */
+static void want_huge_pages(const struct arena *a)
+{
+#ifdef MADV_HUGEPAGE
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)a->base;
+    from += (page - from % page) % page;
+    (void)madvise((void *)from, a->cap - page, MADV_HUGEPAGE);
+#else
+    (void)a;
+#endif
+}
+
 bool model_pack(struct terra_model *m, struct err *e)
 {
     const struct kernels *k = kernels_get(NULL);
@@ -188,6 +201,8 @@ bool model_pack(struct terra_model *m, struct err *e)
     size_t n = p.n;
     if (p.a.overflow || !arena_open(&m->packed, p.a.used, e))
         return err_prefix(e, "packing %zu matrices", n);
+    if (p.a.used > HUGE_FROM)
+        want_huge_pages(&m->packed);
     m->packs = p.next = xcalloc(n, sizeof *p.next);
     p.a = m->packed;
     pack_all(&p, m);
