@@ -240,7 +240,7 @@ static bool run_step(struct pass *p, const struct attention *a, struct att_state
     }
     struct multconv_step step = {
         .x = s->x,
-        .mult = {a->mult.gate, a->mult.b, &a->mult.w, a->mult.conv.modules},
+        .mult = {&a->mult.gate, &a->mult.w, a->mult.b, a->mult.conv.modules},
         .qkv = call,
         .ring = st->ring_u,
         .attend = standard(p, a, st, 1, at, true),

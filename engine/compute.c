@@ -150,7 +150,7 @@ struct split_rows split_into_tile(struct compute *c, uint32_t thread, const floa
     float *scale = compute_tile(c, thread);
     uint8_t *rows = (uint8_t *)(scale + n);
     for (size_t t = 0; t < n; t++)
-        c->k->split(x + t * depth, NULL, depth, rows + t * 2 * depth, &scale[t]);
+        c->k->split(x + t * depth, NULL, TERRA_F32, depth, rows + t * 2 * depth, &scale[t]);
     return (struct split_rows){scale, rows};
 }
 
@@ -214,18 +214,12 @@ void compute_linear(struct compute *c, const struct mat *w, const float *bias, c
 
 struct factored_job {
     struct compute *c;
-    const float *gate, *bias, *x;
-    const struct mat *proj;
+    const struct mat *gate, *proj;
+    const float *bias, *x;
     size_t n, modules;
     float *gated, *y;
     const float *scale;
 };
-
-static void mul_rows(const float *a, const float *b, size_t n, float *out)
-{
-    for (size_t i = 0; i < n; i++)
-        out[i] = a[i] * b[i];
-}
 
 /* gated[t][j] = x[t] * gate[j], for items i = t * modules + j. */
 static void gate_part(void *arg, uint32_t thread, size_t i0, size_t i1)
@@ -233,8 +227,14 @@ static void gate_part(void *arg, uint32_t thread, size_t i0, size_t i1)
     (void)thread;
     struct factored_job *j = arg;
     size_t d = j->proj->cols;
-    for (size_t i = i0; i < i1; i++)
-        mul_rows(j->x + i / j->modules * d, j->gate + i % j->modules * d, d, j->gated + i * d);
+    for (size_t i = i0; i < i1; i++) {
+        const float *x = j->x + i / j->modules * d;
+        float *y = j->gated + i * d;
+        size_t module = i % j->modules;
+        j->c->k->expand(j->gate, module, module + 1, 0, d, y, d);
+        for (size_t k = 0; k < d; k++)
+            y[k] *= x[k];
+    }
 }
 
 static void set_biases(const struct factored_job *j, size_t i0, size_t i1)
@@ -261,17 +261,20 @@ static void split_gated(const struct factored_job *j, size_t i0, size_t i1, uint
                         float *scale)
 {
     size_t d = j->proj->cols;
-    for (size_t i = i0; i < i1; i++)
-        j->c->k->split(j->x + i / j->modules * d, j->gate + i % j->modules * d, d,
+    for (size_t i = i0; i < i1; i++) {
+        size_t module = i % j->modules;
+        j->c->k->split(j->x + i / j->modules * d, mat_row(j->gate, module), j->gate->dtype, d,
                        out + (i - i0) * 2 * d, &scale[i - i0]);
+        if (j->gate->dtype == TERRA_I8)
+            scale[i - i0] *= j->gate->scale[module];
+    }
 }
 
 /* What a decoding step gates its next rows with. */
 static struct fetch next_gates(const struct factored_job *j, size_t i0, size_t i1, size_t room)
 {
-    size_t bytes = min_size(room, i1 - i0) * j->proj->cols * sizeof *j->gate;
-    return (struct fetch){(const char *)(j->gate + i0 % j->modules * j->proj->cols),
-                          j->n == 1 ? bytes / LINE : 0};
+    size_t bytes = min_size(room, i1 - i0) * j->gate->cols * dtype_size(j->gate->dtype);
+    return (struct fetch){mat_row(j->gate, i0 % j->modules), j->n == 1 ? bytes / LINE : 0};
 }
 
 /* A few rows at a time: gates arrive while rows before them are multiplied. */
@@ -332,7 +335,7 @@ static void factored_quads(struct factored_job *j)
     pool_run(j->c->pool, w->panels, 2, wide_part, j);
 }
 
-void compute_factored(struct compute *c, const float *gate, const struct mat *proj,
+void compute_factored(struct compute *c, const struct mat *gate, const struct mat *proj,
                       const float *bias, uint32_t modules, const float *x, size_t n,
                       float *scratch, float *y)
 {

@@ -39,9 +39,9 @@ enum { QUAD_DEPTH = 1 << 16 };
 void compute_linear(struct compute *c, const struct mat *w, const float *bias, const float *x,
                     size_t n, float *y);
 
-/* FactoredDense, spec 2.6: gate [modules][in], proj (out/modules, in), bias [out].
+/* FactoredDense, spec 2.6: gate (modules, in), proj (out/modules, in), bias [out].
  * scratch: n * modules * in floats. */
-void compute_factored(struct compute *c, const float *gate, const struct mat *proj,
+void compute_factored(struct compute *c, const struct mat *gate, const struct mat *proj,
                       const float *bias, uint32_t modules, const float *x, size_t n,
                       float *scratch, float *y);
 
@@ -120,8 +120,8 @@ void compute_attend(struct compute *c, const struct attend *a, const float *q, s
 
 /* A FactoredDense layer: what compute_factored takes. */
 struct factored {
-    const float *gate, *bias;
-    const struct mat *proj;
+    const struct mat *gate, *proj;
+    const float *bias;
     uint32_t modules;
 };
 

@@ -204,7 +204,7 @@ static void score_quads(const struct attend_job *j, const struct query_tile *t, 
     size_t dh = j->a->dh, n = t->t1 - t->t0, ld = j->a->rows;
     float scale = 1 / sqrtf((float)dh);
     for (size_t i = 0; i < n; i++) {
-        kern->split(t->q + i * t->width, NULL, dh, z->x + i * 2 * dh, &z->scale[i]);
+        kern->split(t->q + i * t->width, NULL, TERRA_F32, dh, z->x + i * 2 * dh, &z->scale[i]);
         z->scale[i] *= scale;
         memset(t->s + i * ld, 0, whole * sizeof *t->s);
     }
@@ -250,8 +250,8 @@ static void mix_quads(const struct attend_job *j, const struct query_tile *t, st
                          .scale = z->one,
                          .sum = z->sum};
         for (size_t i = 0; i < n; i++) /* a value's scale goes to its weight */
-            kern->split(t->s + i * ld + r0, t->v.scale + r0, depth, z->x + i * 2 * depth,
-                        &z->scale[i]);
+            kern->split(t->s + i * ld + r0, t->v.scale + r0, TERRA_F32, depth,
+                        z->x + i * 2 * depth, &z->scale[i]);
         kern->pack_columns((const int8_t *)t->v.data + r0 * dh, depth, dh, z->w, z->sum);
         kern->panels16(&p, 0, 0, p.panels, z->x, 2 * depth, z->scale, n, t->out, t->width,
                        NULL);

@@ -44,7 +44,7 @@ static void split_tile(struct conv_tile *t)
     t->split = (uint8_t *)(t->scale + s->length * (t->s1 - t->s0));
     for (size_t a = 0; a < s->length; a++)
         for (size_t j = t->s0; j < t->s1; j++, at++)
-            t->job->c->k->split(t->x + a * wide + j * s->c_in, NULL, s->c_in,
+            t->job->c->k->split(t->x + a * wide + j * s->c_in, NULL, TERRA_F32, s->c_in,
                                 t->split + at * 2 * s->c_in, &t->scale[at]);
 }
 

@@ -127,7 +127,7 @@ static struct projection project_factored(struct binder *b, const char *name, ui
         .kind = PROJ_FACTORED,
         .in = in,
         .out = out,
-        .gate = bind_floats(b, 2, SHAPE(modules, in), "%s.gate", name),
+        .gate = bind_mat(b, 2, SHAPE(modules, in), "%s.gate", name),
         .w = bind_mat(b, 2, SHAPE(out / modules, in), "%s.proj", name),
         .b = bind_floats(b, 1, SHAPE(out), "%s.b", name),
         .conv = {.modules = modules},
@@ -456,10 +456,9 @@ static void bind_decoder(struct binder *b, struct terra_model *m)
 
 static uint64_t projection_bytes(const struct projection *p)
 {
-    uint64_t gate = p->gate ? (uint64_t)p->conv.modules * p->in : 0;
     uint64_t bias = !p->b ? 0 : p->kind == PROJ_CONV ? p->conv.m_out : p->out;
     uint64_t middle = p->b1 ? p->w.rows : 0;
-    return mat_bytes(&p->w) + mat_bytes(&p->w2) + 4 * (gate + bias + middle);
+    return mat_bytes(&p->gate) + mat_bytes(&p->w) + mat_bytes(&p->w2) + 4 * (bias + middle);
 }
 
 static uint64_t dense_bytes(const struct dense *d)

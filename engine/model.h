@@ -46,7 +46,7 @@ struct projection {
     uint32_t in, out;
     struct mat w;           /* dense, modular (M k m, m), conv; proj of the factored ones */
     const float *b;         /* bias of the result, NULL: none */
-    const float *gate;      /* factored, multmod: [modules][in] */
+    struct mat gate;        /* factored, multmod: (modules, in) */
     struct mat w2;          /* multmod (M m, m); lowrank: the second matrix (out, rank) */
     const float *b1;        /* lowrank: bias [rank] of the first */
     struct conv_shape conv; /* conv, and modules/kernel/sizes of the modular ones */

@@ -114,7 +114,7 @@ static void plan_mat(struct stack_item *it, const struct mat *w, bool shared)
 
 static void plan_factored(struct stack_item *it, const struct projection *p)
 {
-    plan(it, p->gate, (size_t)p->conv.modules * p->in * sizeof *p->gate, false);
+    plan_mat(it, &p->gate, false);
     plan_mat(it, &p->w, true);
 }
 

@@ -177,7 +177,7 @@ static void fill(struct maker *mk, const struct tensor *t, const char *name, boo
     } else if (ends_with(name, ".scale")) {
         for (size_t i = 0; i < n; i++)
             f[i] = 1;
-    } else if (is_matrix || ends_with(name, ".gate")) {
+    } else if (is_matrix) {
         struct noise z = {.dtype = t->dtype,
                           .data = data,
                           .bytes = t->bytes,

@@ -51,11 +51,11 @@ void project(struct compute *c, const struct projection *p, const float *x, size
         compute_linear(c, &p->w, p->b, x, n, y);
         break;
     case PROJ_FACTORED:
-        compute_factored(c, p->gate, &p->w, p->b, p->conv.modules, x, n, scratch, y);
+        compute_factored(c, &p->gate, &p->w, p->b, p->conv.modules, x, n, scratch, y);
         break;
     case PROJ_MULTMOD: {
         float *mid = scratch + n * p->conv.modules * p->in;
-        compute_factored(c, p->gate, &p->w, NULL, p->conv.modules, x, n, scratch, mid);
+        compute_factored(c, &p->gate, &p->w, NULL, p->conv.modules, x, n, scratch, mid);
         run_modules(c, p, mid, n, y);
         break;
     }

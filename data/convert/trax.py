@@ -57,7 +57,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         choices=tuple(MODEL_DTYPES),
         default="f32",
         help="for int8 models: dtype of embeddings, positions, encoder attention and the "
-        "matrices into and out of SRUs (default: f32)",
+        "matrices into and out of SRUs, gates (default: f32)",
     )
     parser.add_argument("--rotations", type=Path, metavar="FILE", help="npz, one array per layer")
     parser.add_argument("--max-source", type=int, metavar="N", help="context in source tokens")

@@ -84,9 +84,10 @@ struct kernels {
                    size_t ld_x, size_t n, float *y, size_t ld_y, struct fetch *f);
 
     /* The same for packs with sums, from activations in 16 bits: `split` turns n values
-     * x[i] * gate[i] (gate NULL: 1) into 2 n bytes and a scale.  Rows are ld_x bytes apart.
-     * NULL where the CPU has no such instructions. */
-    void (*split)(const float *x, const float *gate, size_t n, uint8_t *out, float *scale);
+     * x[i] * gate[i] into 2 n bytes and a scale.  Gates are of type t; NULL: 1.  Rows are ld_x
+     * bytes apart.  NULL where the CPU has no such instructions. */
+    void (*split)(const float *x, const void *gate, enum terra_dtype t, size_t n, uint8_t *out,
+                  float *scale);
     void (*panels16)(const struct pack *w, size_t group, size_t p0, size_t p1, const uint8_t *x,
                      size_t ld_x, const float *x_scale, size_t n, float *y, size_t ld_y,
                      struct fetch *f);
@@ -145,6 +146,11 @@ static inline bool mat_has_quads(const struct kernels *k, const struct mat *w)
 static inline size_t dtype_size(enum terra_dtype t)
 {
     return t == TERRA_F32 ? 4 : t == TERRA_BF16 ? 2 : 1;
+}
+
+static inline const char *mat_row(const struct mat *w, size_t r)
+{
+    return (const char *)w->data + r * w->cols * dtype_size(w->dtype);
 }
 
 /* Bytes one row occupies, its scale included. */

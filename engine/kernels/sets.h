@@ -18,7 +18,8 @@
 extern const struct kernels kernels_scalar;
 #ifdef TERRA_X86_SETS
 extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512vnni;
-void vnni_split(const float *x, const float *gate, size_t n, uint8_t *out, float *scale);
+void vnni_split(const float *x, const void *gate, enum terra_dtype t, size_t n, uint8_t *out,
+                float *scale);
 void vnni_panels(const struct pack *p, size_t group, size_t p0, size_t p1, const uint8_t *x,
                  size_t ld_x, const float *x_scale, size_t n, float *y, size_t ld_y,
                  struct fetch *f);

@@ -28,19 +28,33 @@ enum { TILE = 4, PAIR = 2, ALONE = 4, LINE = 64, AHEAD = 12288 };
 
 enum { STEP = 4 * PANEL }; /* values that become a line of bytes */
 
-/* x * gate from k on; the last vector of n may be partial. */
-static inline __m512 gated(const float *x, const float *gate, size_t k, size_t n)
+/* Where the gates of 16 values come from; `t` is known when compiling. */
+struct gates {
+    const void *p; /* NULL: all 1 */
+    enum terra_dtype t;
+};
+
+static inline __mmask16 first(size_t n)
 {
-    __mmask16 m = (__mmask16)(n - k >= 16 ? 0xFFFFu : (1u << (n - k)) - 1);
-    __m512 v = _mm512_maskz_loadu_ps(m, x + k);
-    return gate ? _mm512_mul_ps(v, _mm512_maskz_loadu_ps(m, gate + k)) : v;
+    return (__mmask16)(n >= 16 ? 0xFFFFu : (1u << n) - 1);
 }
 
-/* The same where all are there. */
-static inline __m512 gated_whole(const float *x, const float *gate, size_t k)
+static inline __m512 gate_at(struct gates g, size_t k, __mmask16 m)
 {
-    __m512 v = _mm512_loadu_ps(x + k);
-    return gate ? _mm512_mul_ps(v, _mm512_loadu_ps(gate + k)) : v;
+    if (g.t == TERRA_I8)
+        return _mm512_cvtepi32_ps(
+            _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(m, (const int8_t *)g.p + k)));
+    if (g.t == TERRA_BF16)
+        return _mm512_castsi512_ps(_mm512_slli_epi32(
+            _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m, (const uint16_t *)g.p + k)), 16));
+    return _mm512_maskz_loadu_ps(m, (const float *)g.p + k);
+}
+
+/* x * gate of 16 values from k on, or as many as m says. */
+static inline __m512 gated(const float *x, struct gates g, size_t k, __mmask16 m)
+{
+    __m512 v = _mm512_maskz_loadu_ps(m, x + k);
+    return g.p ? _mm512_mul_ps(v, gate_at(g, k, m)) : v;
 }
 
 /* |v| as bits, which are ordered like the values; infinities and NaNs are above all others. */
@@ -49,14 +63,14 @@ static inline __m512i magnitude(__m512 v)
     return _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
 }
 
-static float largest(const float *x, const float *gate, size_t n)
+static inline float largest(const float *x, struct gates g, size_t n)
 {
     __m512i most = _mm512_setzero_si512();
     size_t k = 0;
     for (; k + 16 <= n; k += 16)
-        most = _mm512_max_epi32(most, magnitude(gated_whole(x, gate, k)));
+        most = _mm512_max_epi32(most, magnitude(gated(x, g, k, 0xFFFF)));
     if (k < n)
-        most = _mm512_max_epi32(most, magnitude(gated(x, gate, k, n)));
+        most = _mm512_max_epi32(most, magnitude(gated(x, g, k, first(n - k))));
     int32_t bits = _mm512_reduce_max_epi32(most);
     float max;
     memcpy(&max, &bits, sizeof max);
@@ -70,7 +84,7 @@ static inline __m512i to_16_bits(__m512 v, __m512 factor)
 }
 
 /* STEP values from k on. */
-static inline void split_step(const float *x, const float *gate, size_t k, __m512 factor,
+static inline void split_step(const float *x, struct gates g, size_t k, __m512 factor,
                               uint8_t *high, uint8_t *low)
 {
     /* What the packing inside 128-bit lanes has left to do. */
@@ -80,7 +94,7 @@ static inline void split_step(const float *x, const float *gate, size_t k, __m51
     __m512i u[4];
     UNROLL for (int i = 0; i < 4; i++)
     {
-        u[i] = to_16_bits(gated_whole(x, gate, k + (size_t)i * 16), factor);
+        u[i] = to_16_bits(gated(x, g, k + (size_t)i * 16, 0xFFFF), factor);
     }
     __m512i a = _mm512_packus_epi32(u[0], u[1]), b = _mm512_packus_epi32(u[2], u[3]);
     __m512i h = _mm512_packus_epi16(_mm512_srli_epi16(a, 8), _mm512_srli_epi16(b, 8));
@@ -89,20 +103,34 @@ static inline void split_step(const float *x, const float *gate, size_t k, __m51
     _mm512_storeu_si512(low + k, _mm512_permutexvar_epi32(order, l));
 }
 
-void vnni_split(const float *x, const float *gate, size_t n, uint8_t *out, float *scale)
+static inline __attribute__((always_inline)) void split(const float *x, struct gates g,
+                                                        size_t n, uint8_t *out, float *scale)
 {
-    float max = largest(x, gate, n);
+    float max = largest(x, g, n);
     __m512 factor = _mm512_set1_ps(max > 0 && isfinite(max) ? 32767 / max : 0);
     *scale = isfinite(max) ? max / 32767 : NAN;
     size_t k = 0;
     for (; k + STEP <= n; k += STEP)
-        split_step(x, gate, k, factor, out, out + n);
+        split_step(x, g, k, factor, out, out + n);
     for (; k < n; k += 16) {
-        __m512i u = to_16_bits(gated(x, gate, k, n), factor);
-        __mmask16 m = (__mmask16)(n - k >= 16 ? 0xFFFFu : (1u << (n - k)) - 1);
+        __mmask16 m = first(n - k);
+        __m512i u = to_16_bits(gated(x, g, k, m), factor);
         _mm_mask_storeu_epi8(out + k, m, _mm512_cvtepi32_epi8(_mm512_srli_epi32(u, 8)));
         _mm_mask_storeu_epi8(out + n + k, m, _mm512_cvtepi32_epi8(u));
     }
+}
+
+void vnni_split(const float *x, const void *gate, enum terra_dtype t, size_t n, uint8_t *out,
+                float *scale)
+{
+    if (!gate)
+        split(x, (struct gates){NULL, TERRA_F32}, n, out, scale);
+    else if (t == TERRA_I8)
+        split(x, (struct gates){gate, TERRA_I8}, n, out, scale);
+    else if (t == TERRA_BF16)
+        split(x, (struct gates){gate, TERRA_BF16}, n, out, scale);
+    else
+        split(x, (struct gates){gate, TERRA_F32}, n, out, scale);
 }
 
 static inline __attribute__((always_inline)) void

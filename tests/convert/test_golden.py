@@ -117,7 +117,7 @@ class Golden(FolderTest):
             np.testing.assert_array_equal(scale, np.where(top == 0, 1, top / np.float32(127)))
             self.assertTrue((np.abs(close[name] - x) <= scale[..., None] * 0.5001).all(), name)
             self.assertLessEqual(np.abs(raw[name].astype(int)).max(), 127)
-        small = ("ctl1", "ctl2", "ctlb", "gate", "b", "b2", "scale", "bias", "qscale")
+        small = ("ctl1", "ctl2", "ctlb", "b", "b2", "scale", "bias", "qscale")
         for name, entry in header.items():
             if name.split(".")[-1] in small or re.search(r"\.sru\.\d", name):
                 self.assertEqual(entry["dtype"], "F32", name)
@@ -127,7 +127,7 @@ class Golden(FolderTest):
     def test_int8_keeps_the_rest_as_asked(self) -> None:
         folder = GOLDEN / "c4_medium_tiny"
         bulk = ("dec.0.attn1.k.w", "dec.1.ff.w2", "enc.0.ff.w1", "loss.proj")
-        rest = ("emb", "pos_d", "enc.1.attn.o.w", "enc.0.ff.sru.in.w", "dec.1.ff.sru.out.w")
+        rest = ("emb", "pos_d", "enc.1.attn.o.w", "enc.0.ff.sru.in.w", "dec.1.ff.sru.out.w", "loss.gate")
         for options, rest_kind, controller in (
             ((), "F32", "F32"),
             (("--rest", "bf16"), "BF16", "F32"),

@@ -126,34 +126,35 @@ static void check_factored(enum terra_dtype t, uint32_t modules, uint32_t m, siz
                            bool pack)
 {
     uint32_t d = 132, out = modules * m;
-    struct mat w = matrix(t, m, d, pack ? 1 : 0);
-    float *gate = floats(modules * d), *bias = floats(out), *x = floats(n * d);
+    struct mat w = matrix(t, m, d, pack ? 1 : 0), gate = matrix(t, modules, d, 0);
+    float *bias = floats(out), *x = floats(n * d);
     float *scratch = malloc(n * modules * d * sizeof *scratch);
     float *want = malloc(n * out * sizeof *want), *first = malloc(n * out * sizeof *first);
     float *y = malloc(n * out * sizeof *y), *row = malloc(d * sizeof *row);
     for (size_t i = 0; i < n * modules; i++) {
+        kernels_get("scalar")->expand(&gate, i % modules, i % modules + 1, 0, d, row, d);
         for (uint32_t k = 0; k < d; k++)
-            row[k] = x[i / modules * d + k] * gate[i % modules * d + k];
+            row[k] *= x[i / modules * d + k];
         kernels_get("scalar")->rows(&w, 0, m, row, d, 1, want + i * m, m);
         for (uint32_t o = 0; o < m; o++)
             want[i * m + o] += bias[i % modules * m + o];
     }
     for (uint32_t threads = 1; threads <= 3; threads++) {
         struct compute *c = compute_open(threads, NULL, NULL);
-        compute_factored(c, gate, &w, bias, modules, x, n, scratch, threads == 1 ? first : y);
+        compute_factored(c, &gate, &w, bias, modules, x, n, scratch, threads == 1 ? first : y);
         if (threads == 1)
             near(first, want, n * out, 2e-3f);
         else
             assert_memory_equal(y, first, n * out * sizeof *y);
         if (w.pack) /* row by row: the same bits */
             for (size_t i = 0; i < n; i++) {
-                compute_factored(c, gate, &w, bias, modules, x + i * d, 1, scratch, y);
+                compute_factored(c, &gate, &w, bias, modules, x + i * d, 1, scratch, y);
                 assert_memory_equal(y, first + i * out, out * sizeof *y);
             }
         compute_close(c);
     }
     drop(&w);
-    free(gate);
+    drop(&gate);
     free(bias);
     free(x);
     free(scratch);
@@ -494,8 +495,8 @@ enum { STEPS = 7, LENGTH = 3 };
 
 struct decoding { /* of `heads` heads over `modules` modules of m values */
     uint32_t modules, heads, m;
-    struct mat proj, conv[3];
-    float *gate, *bias, *x; /* x: [STEPS][d] */
+    struct mat gate, proj, conv[3];
+    float *bias, *x; /* x: [STEPS][d] */
     struct cache k, v;
     float *out; /* [STEPS][d], of every position */
 };
@@ -530,7 +531,7 @@ static int decode(struct decoding *z, uint32_t threads, const char *kernels, boo
                            .k = z->k,
                            .v = z->v};
         struct multconv_step s = {.x = z->x + t * d,
-                                  .mult = {z->gate, z->bias, &z->proj, z->modules},
+                                  .mult = {&z->gate, &z->proj, z->bias, z->modules},
                                   .qkv = call,
                                   .ring = ring,
                                   .attend = a,
@@ -541,7 +542,7 @@ static int decode(struct decoding *z, uint32_t threads, const char *kernels, boo
             gone += compute_multconv(c, &s);
             continue;
         }
-        compute_factored(c, z->gate, &z->proj, z->bias, z->modules, s.x, 1, scratch,
+        compute_factored(c, &z->gate, &z->proj, z->bias, z->modules, s.x, 1, scratch,
                          rows + (t + LENGTH - 1) * d);
         compute_convs(c, call, 3, rows + t * d, 1);
         compute_store(c, &z->k, a.heads, a.dh, STEPS, t, call[1].y, 1);
@@ -563,7 +564,7 @@ static void check_decoding(uint32_t modules, uint32_t heads, uint32_t m, enum te
     struct decoding z = {modules, heads, m, .proj = matrix(TERRA_I8, m, (uint32_t)d, 1)};
     for (int i = 0; i < 3; i++)
         z.conv[i] = matrix(TERRA_I8, 9 * m, m, 9);
-    z.gate = floats(modules * d);
+    z.gate = matrix(cache, modules, (uint32_t)d, 0);
     z.bias = floats(d);
     z.x = floats(STEPS * d);
     z.out = malloc(STEPS * d * sizeof *z.out);
@@ -600,7 +601,7 @@ static void check_decoding(uint32_t modules, uint32_t heads, uint32_t m, enum te
         free(each->k.scale);
         free(each->v.scale);
     }
-    free(z.gate);
+    drop(&z.gate);
     free(z.bias);
     free(z.x);
 }
@@ -621,24 +622,25 @@ static void soon_changes_nothing(void **state)
 {
     (void)state;
     struct mat w = matrix(TERRA_I8, 64, 128, 1);
-    float *gate = floats(16 * 128), *x = floats(128), scratch[16 * 128], want[1024], got[1024];
+    struct mat gate = matrix(TERRA_F32, 16, 128, 0);
+    float *x = floats(128), scratch[16 * 128], want[1024], got[1024];
     for (uint32_t threads = 1; threads <= 3; threads++) {
         struct compute *c = compute_open(threads, NULL, NULL);
         struct span list[] = {{x, 128 * sizeof *x, false},
                               {w.data, 64 * 128, true},
-                              {gate, 7, false},
-                              {gate, 0, true}};
+                              {gate.data, 7, false},
+                              {gate.data, 0, true}};
         compute_soon(c, NULL, 0);
-        compute_factored(c, gate, &w, NULL, 16, x, 1, scratch, want);
+        compute_factored(c, &gate, &w, NULL, 16, x, 1, scratch, want);
         compute_soon(c, list, 4);
         for (int i = 0; i < 3; i++) {
-            compute_factored(c, gate, &w, NULL, 16, x, 1, scratch, got);
+            compute_factored(c, &gate, &w, NULL, 16, x, 1, scratch, got);
             assert_memory_equal(got, want, sizeof got);
         }
         compute_close(c);
     }
     drop(&w);
-    free(gate);
+    drop(&gate);
     free(x);
 }
 

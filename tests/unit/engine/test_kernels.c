@@ -198,6 +198,7 @@ static void check_quads(const struct kernels *k, const struct kernels *ref, enum
     enum { N = 9, OUTS = 3 * PANEL };
     struct sample s;
     struct pack p;
+    struct sample gates[3];
     float x[N * MAX_COLS], gate[MAX_COLS], want[N * OUTS], got[N * OUTS], one[PANEL], scale[N];
     uint8_t split[2 * N * MAX_COLS];
     make(&s, t, OUTS, cols);
@@ -210,12 +211,22 @@ static void check_quads(const struct kernels *k, const struct kernels *ref, enum
     void *memory = aligned_alloc(64, (size + 63) / 64 * 64);
     pack_fill(&p, &s.w, 1, true, memory);
     fill(x, N * cols);
-    fill(gate, cols);
-    for (size_t i = 0; i < N; i++) {
-        k->split(x + i * cols, i ? gate : NULL, cols, split + i * 2 * cols, &scale[i]);
-        for (size_t c = 0; i && c < cols; c++)
+    for (size_t i = 0; i < 3; i++)
+        make(&gates[i], (enum terra_dtype)i, 1, cols);
+    for (size_t i = 0; i < N; i++) { /* gates of every type, and none */
+        const struct mat *g = &gates[i % 4 % 3].w;
+        bool gated = i % 4 < 3;
+        k->split(x + i * cols, gated ? g->data : NULL, g->dtype, cols, split + i * 2 * cols,
+                 &scale[i]);
+        if (!gated)
+            continue;
+        scale[i] *= g->dtype == TERRA_I8 ? *g->scale : 1;
+        ref->expand(g, 0, 1, 0, cols, gate, cols);
+        for (size_t c = 0; c < cols; c++)
             x[i * cols + c] *= gate[c];
     }
+    for (size_t i = 0; i < 3; i++)
+        free(gates[i].memory);
     ref->rows(&s.w, 0, OUTS, x, cols, N, want, OUTS);
     memset(got, 0, sizeof got);
     k->panels16(&p, 0, 0, 3, split, 2 * cols, scale, N, got, OUTS, NULL);
@@ -228,10 +239,10 @@ static void check_quads(const struct kernels *k, const struct kernels *ref, enum
             assert_memory_equal(one, got + i * OUTS + o * PANEL, sizeof one);
         }
     x[cols / 2] = INFINITY;
-    k->split(x, NULL, cols, split, scale);
+    k->split(x, NULL, TERRA_F32, cols, split, scale);
     assert_true(isnan(scale[0]));
     memset(x, 0, cols * sizeof *x);
-    k->split(x, NULL, cols, split, scale);
+    k->split(x, NULL, TERRA_F32, cols, split, scale);
     memset(one, 0, sizeof one);
     k->panels16(&p, 0, 0, 1, split, 2 * cols, scale, 1, one, 1, NULL);
     for (size_t o = 0; o < PANEL; o++)

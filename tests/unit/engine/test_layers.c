@@ -125,14 +125,14 @@ static struct projection dense_of(struct rig *r, const char *w, const char *b)
 
 static struct projection factored_of(struct rig *r, const char *g, const char *w, const char *b)
 {
-    const struct tensor *gate = get(r, g);
+    struct mat gate = as_is(r, g);
     return (struct projection){.kind = PROJ_FACTORED,
-                               .in = (uint32_t)gate->shape[1],
+                               .in = gate.cols,
                                .out = (uint32_t)get(r, b)->shape[0],
-                               .gate = gate->data,
+                               .gate = gate,
                                .w = transposed(r, w),
                                .b = floats(r, b),
-                               .conv = {.modules = (uint32_t)gate->shape[0]}};
+                               .conv = {.modules = gate.rows}};
 }
 
 /* Kernel (length, modules, in, out) to (length, modules, out, in). */
