@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "app/args.h"
+#include "app/blas_core.h"
 #include "app/cli.h"
 #include "app/signals.h"
 #include "app/tui.h"
@@ -108,6 +109,7 @@ static int dispatch(const struct args *a)
 
 int main(int argc, char **argv)
 {
+    blas_core_choose(argv);
     bool writable = open_missing_streams();
     setlocale(LC_ALL, "");
     setlocale(LC_NUMERIC, "C"); /* or a German locale breaks JSON and CSV */

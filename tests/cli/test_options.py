@@ -87,6 +87,16 @@ class Options(Case):
             self.assertIn(word, done.out)
         self.assertEqual(self.works("version", "--json").of("version")[0]["v"], 1)
 
+    def test_blas_uses_what_the_cpu_has(self) -> None:
+        chosen = self.works("version", "--json").of("version")[0]
+        self.env["OPENBLAS_CORETYPE"] = "Prescott"  # the person has the last word
+        asked = self.works("version", "--json").of("version")[0]
+        if chosen["blas"] == "none":
+            self.assertEqual(asked, chosen)
+        elif "avx2" in chosen["kernels"]:
+            self.assertNotIn("(Prescott)", chosen["blas"])
+            self.assertIn("(Prescott)", asked["blas"])
+
     def test_completion(self) -> None:
         script = self.write("terra.bash", self.works("completion", "bash").out)
         probe = (
