@@ -37,9 +37,9 @@
 #define UNROLL _Pragma("GCC unroll 64")
 #endif
 
-/* Weights are fetched AHEAD bytes early, into the second-level cache: asking for the first
- * level there halves the bandwidth (measured on Zen 4). */
-enum { CACHE_LINE = 64, AHEAD = 12288 };
+/* Every row of weights is fetched LEAD bytes early, into the second-level cache: asking for
+ * the first level there halves the bandwidth (measured on Zen 4). */
+enum { CACHE_LINE = 64, LEAD = 2048 };
 
 /* One vector of weights starting at element k of a row. */
 INLINE V weights(enum terra_dtype t, const char *row, size_t k)
@@ -58,9 +58,16 @@ INLINE V weights_n(enum terra_dtype t, const char *row, size_t k, size_t n)
 
 /* ---- dot products ------------------------------------------------------------------ */
 
-/* acc[r * x_rows + t] = row r . x row t; `ahead` rows are fetched meanwhile. */
+/* What a tile fetches while it is computed: its own rows LEAD bytes early, up to element
+ * `turn`, then the rows `next`, from the same element on. */
+struct ahead {
+    size_t turn;
+    const char *next[ROWS];
+};
+
+/* acc[r * x_rows + t] = row r . x row t. */
 INLINE void dot_tile(enum terra_dtype t, size_t cols, const char *const *row,
-                     const char *const *ahead, int rows, const float *x, size_t ld_x,
+                     const struct ahead *ahead, int rows, const float *x, size_t ld_x,
                      int x_rows, float *out)
 {
     V acc[ROWS * SIDE];
@@ -73,7 +80,8 @@ INLINE void dot_tile(enum terra_dtype t, size_t cols, const char *const *row,
     for (; k + line <= cols; k += line) {
         UNROLL for (int r = 0; r < rows; r++)
         {
-            __builtin_prefetch(ahead[r] + k * dtype_size(t), 0, 2);
+            const char *p = k < ahead->turn ? row[r] + LEAD : ahead->next[r];
+            __builtin_prefetch(p + k * dtype_size(t), 0, 2);
         }
         UNROLL for (size_t s = 0; s < line; s += LANES)
         {
@@ -111,7 +119,7 @@ INLINE void dot_tile(enum terra_dtype t, size_t cols, const char *const *row,
 }
 
 INLINE void dot_block(enum terra_dtype t, const struct mat *w, const char *const *row,
-                      const char *const *ahead, const float *scale, int rows, const float *x,
+                      const struct ahead *ahead, const float *scale, int rows, const float *x,
                       size_t ld_x, int x_rows, float *y, size_t ld_y)
 {
     float out[ROWS * SIDE];
@@ -124,7 +132,7 @@ INLINE void dot_block(enum terra_dtype t, const struct mat *w, const char *const
 
 /* All x rows against up to ROWS rows. */
 INLINE void dot_rows(enum terra_dtype t, const struct mat *w, const char *const *row,
-                     const char *const *ahead, const float *scale, int rows, const float *x,
+                     const struct ahead *ahead, const float *scale, int rows, const float *x,
                      size_t ld_x, size_t n, float *y, size_t ld_y)
 {
     size_t i = 0;
@@ -138,21 +146,24 @@ INLINE void rows_typed(enum terra_dtype t, const struct mat *w, size_t r0, size_
                        const float *x, size_t ld_x, size_t n, float *y, size_t ld_y)
 {
     const size_t bytes = w->cols * dtype_size(t);
-    const char *base = w->data, *row[ROWS], *ahead[ROWS];
+    const size_t early = bytes > LEAD ? bytes - LEAD : 0;
+    const size_t tiles = early ? 1 : (LEAD + bytes - 1) / bytes; /* short rows: several on */
+    const char *base = w->data, *row[ROWS];
+    struct ahead ahead = {.turn = early / dtype_size(t)};
     float scale[ROWS];
     size_t r = r0;
     for (; r + ROWS <= r1; r += ROWS) {
         for (int i = 0; i < ROWS; i++) {
             row[i] = base + (r + i) * bytes;
-            ahead[i] = row[i] + AHEAD;
+            ahead.next[i] = row[i] + tiles * ROWS * bytes - early;
             scale[i] = t == TERRA_I8 ? w->scale[r + i] : 1;
         }
-        dot_rows(t, w, row, ahead, scale, ROWS, x, ld_x, n, y + r - r0, ld_y);
+        dot_rows(t, w, row, &ahead, scale, ROWS, x, ld_x, n, y + r - r0, ld_y);
     }
-    for (; r < r1; r++) {
-        row[0] = ahead[0] = base + r * bytes;
+    for (ahead.turn = 0; r < r1; r++) {
+        row[0] = ahead.next[0] = base + r * bytes;
         scale[0] = t == TERRA_I8 ? w->scale[r] : 1;
-        dot_rows(t, w, row, ahead, scale, 1, x, ld_x, n, y + r - r0, ld_y);
+        dot_rows(t, w, row, &ahead, scale, 1, x, ld_x, n, y + r - r0, ld_y);
     }
 }
 
@@ -176,21 +187,22 @@ INLINE void rows_at_typed(enum terra_dtype t, const struct mat *w, const uint32_
                           const float *x, float *y)
 {
     const size_t bytes = w->cols * dtype_size(t);
-    const char *base = w->data, *row[ROWS], *ahead[ROWS];
+    const char *base = w->data, *row[ROWS];
+    struct ahead ahead = {0};
     float scale[ROWS];
     size_t i = 0;
     for (; i + ROWS <= n; i += ROWS) {
         for (int r = 0; r < ROWS; r++) {
             row[r] = base + at[i + r] * bytes;
-            ahead[r] = i + ROWS + r < n ? base + at[i + ROWS + r] * bytes : row[r];
+            ahead.next[r] = i + ROWS + r < n ? base + at[i + ROWS + r] * bytes : row[r];
             scale[r] = t == TERRA_I8 ? w->scale[at[i + r]] : 1;
         }
-        dot_rows(t, w, row, ahead, scale, ROWS, x, 0, 1, y + i, 0);
+        dot_rows(t, w, row, &ahead, scale, ROWS, x, 0, 1, y + i, 0);
     }
     for (; i < n; i++) {
-        row[0] = ahead[0] = base + at[i] * bytes;
+        row[0] = ahead.next[0] = base + at[i] * bytes;
         scale[0] = t == TERRA_I8 ? w->scale[at[i]] : 1;
-        dot_rows(t, w, row, ahead, scale, 1, x, 0, 1, y + i, 0);
+        dot_rows(t, w, row, &ahead, scale, 1, x, 0, 1, y + i, 0);
     }
 }
 
