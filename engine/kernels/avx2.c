@@ -101,6 +101,13 @@ static inline uint32_t v_equal(__m256 a, __m256 b)
     return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ));
 }
 
+static inline __m256 v_lane(__m256 a, __m256 b, size_t i)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    __m256i here = _mm256_cmpeq_epi32(lane, _mm256_set1_epi32((int)i));
+    return _mm256_blendv_ps(a, b, _mm256_castsi256_ps(here));
+}
+
 static inline void v_store_i8(int8_t *p, __m256 v)
 {
     __m256i i = _mm256_cvtps_epi32(v);

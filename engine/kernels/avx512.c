@@ -100,6 +100,11 @@ static inline uint32_t v_equal(__m512 a, __m512 b)
     return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ);
 }
 
+static inline __m512 v_lane(__m512 a, __m512 b, size_t i)
+{
+    return _mm512_mask_mov_ps(a, (__mmask16)(1u << i), b);
+}
+
 static inline void v_store_i8(int8_t *p, __m512 v)
 {
     _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)));

@@ -98,6 +98,12 @@ static inline uint32_t v_equal(float32x4_t a, float32x4_t b)
     return vaddvq_u32(vandq_u32(vceqq_f32(a, b), vld1q_u32(bit)));
 }
 
+static inline float32x4_t v_lane(float32x4_t a, float32x4_t b, size_t i)
+{
+    static const uint32_t lane[] = {0, 1, 2, 3};
+    return vbslq_f32(vceqq_u32(vld1q_u32(lane), vdupq_n_u32((uint32_t)i)), b, a);
+}
+
 static inline void v_store_i8(int8_t *p, float32x4_t v)
 {
     int16x4_t h = vqmovn_s32(vcvtnq_s32_f32(v));

@@ -10,6 +10,7 @@
  *   v_sum(v) v_most(v)            over lanes, in a fixed order
  *   v_exp2i(v)                    2 to the power of whole numbers from -126 to 127
  *   v_equal(a, b)                 a bit per lane
+ *   v_lane(a, b, i)               a, with lane i of b
  *   v_store_i8(p, v)              rounded to nearest, ties to even; values fit
  *   v_round(v)  v_zero_below(v, x, limit)                0 in lanes where x < limit
  *   ROWS, SIDE                    weight rows and x rows of a register tile
@@ -583,7 +584,7 @@ INLINE size_t find(const float *x, size_t n, float v)
 static uint32_t best(const float *x, size_t n, float *top, float *second)
 {
     const size_t whole = n / LANES * LANES;
-    float high[LANES], next[LANES], max, others = -FLT_MAX;
+    float max, others;
     V h = v_set(-FLT_MAX), l = h;
     for (size_t i = 0; i < whole; i += LANES) {
         V v = v_load(x + i);
@@ -595,12 +596,8 @@ static uint32_t best(const float *x, size_t n, float *top, float *second)
         max = x[i] > max ? x[i] : max;
     size_t at = find(x, n, max);
     at = at < n ? at : 0; /* a NaN among them */
-    if (at < whole) {     /* the best one's lane has its second left */
-        v_store(high, h);
-        v_store(next, l);
-        high[at % LANES] = next[at % LANES];
-        h = v_load(high);
-    }
+    if (at < whole)       /* the best one's lane has its second left */
+        h = v_lane(h, l, at % LANES);
     others = v_most(h);
     for (size_t i = whole; i < n; i++)
         others = i != at && x[i] > others ? x[i] : others;
