@@ -376,13 +376,28 @@ static bool do_help(struct chat *h, const char *arg, struct err *e)
     return true;
 }
 
+/* The command that `line` begins with the name of; NULL: none. */
+static const struct command *find_command(const char *line)
+{
+    size_t n = strcspn(line, " \t");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strlen(commands[i].name) == n && memcmp(commands[i].name, line, n) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+/* "/word", whatever the word; ":word", as an editor has it, only for a command's name. */
+static bool is_command(const char *line)
+{
+    return (line[0] == '/' && line[1] != '/') || (line[0] == ':' && find_command(line + 1));
+}
+
 static bool command(struct chat *h, char *line, struct err *e)
 {
     size_t n = strcspn(line, " \t");
-    char *arg = line + n + strspn(line + n, " \t");
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (strlen(commands[i].name) == n && memcmp(commands[i].name, line, n) == 0)
-            return commands[i].run(h, arg, e);
+    const struct command *known = find_command(line);
+    if (known)
+        return known->run(h, line + n + strspn(line + n, " \t"), e);
     return err_set(e, ERR_USAGE,
                    "no command /%.*s; /help lists them (// begins a prompt with /)",
                    n < 40 ? (int)n : 40, line);
@@ -397,7 +412,7 @@ static void handle(struct chat *h, char *line)
     line += strspn(line, " \t");
     if (!*line)
         return;
-    if (line[0] == '/' && line[1] != '/') {
+    if (is_command(line)) {
         ok = command(h, line + 1, &e);
     } else {
         struct document d = {0};

@@ -328,6 +328,11 @@ class Streams(Case):
         done = self.works("chat", stdin=f"/load {path}\n/summarize\n/load /no/such\n".encode())
         self.assertEqual(done.out, self.works("summarize", path).out)
         self.assertIn("no such file", done.err)
+        colon = self.works("chat", stdin=f":load {path}\n:summarize\n".encode())
+        self.assertEqual(colon.out, done.out)
+        text = self.works("chat", "-n", "4", stdin=b":lead them home\n")  # no command: a text
+        self.assertNotIn("no command", text.err)
+        self.assertTrue(text.out.strip())
 
     def test_chat_goes_on_after_an_interrupt(self) -> None:
         document = self.write("long.txt", TEXT * 3000)
