@@ -252,7 +252,7 @@ static bool measure_machine(struct bench *b, uint32_t threads, struct err *e)
 {
     double bytes = terra_machine_bandwidth(threads, BANDWIDTH_ROUNDS, e);
     b->bandwidth = bytes > b->bandwidth ? bytes : b->bandwidth;
-    double rate = terra_machine_multiplies(threads, BANDWIDTH_ROUNDS, e);
+    double rate = terra_machine_multiplies(threads, b->dtype, BANDWIDTH_ROUNDS, e);
     b->multiplies = rate > b->multiplies ? rate : b->multiplies;
     return bytes > 0 && rate > 0;
 }

@@ -98,7 +98,9 @@ static void rows_free(struct rows *w)
     *w = (struct rows){0};
 }
 
-static void rows_grow(struct recorder *r, struct rows *w, size_t n_all)
+/* Room for n_all rows.  Those of the encoder come layer by layer and begin blank; a token's
+ * comes whole. */
+static void rows_grow(struct recorder *r, struct rows *w, size_t n_all, bool blank)
 {
     size_t n = n_all - w->base;
     if (n <= w->cap)
@@ -109,7 +111,7 @@ static void rows_grow(struct recorder *r, struct rows *w, size_t n_all)
     w->unit = xrealloc(w->unit, cap * cells, sizeof *w->unit);
     w->alive = xrealloc(w->alive, cap * cells, sizeof *w->alive);
     w->margin = xrealloc(w->margin, cap * cells, sizeof *w->margin);
-    for (size_t i = w->cap * cells; i < cap * cells; i++) {
+    for (size_t i = w->cap * cells; blank && i < cap * cells; i++) {
         w->unit[i] = TERRA_NO_UNIT;
         w->alive[i] = 0;
         w->margin[i] = 0;
@@ -478,7 +480,7 @@ void recorder_choices(struct recorder *r, const struct terra_choices *c)
     if (c->layer >= w->layers || c->blocks > w->blocks)
         return;
     size_t end = (size_t)c->first_row + c->n_rows;
-    rows_grow(r, w, end);
+    rows_grow(r, w, end, true);
     for (uint32_t i = 0; i < c->n_rows; i++) {
         size_t to = ((c->first_row + (size_t)i) * w->layers + c->layer) * w->blocks;
         size_t from = (size_t)i * c->blocks;
@@ -512,7 +514,7 @@ static void add_choices(struct recorder *r, struct job *j, const struct terra_to
     if (w->layers != t->layers || w->blocks != t->blocks || w->n != j->n)
         return;
     size_t cells = (size_t)w->layers * w->blocks, at = (w->n - w->base) * cells;
-    rows_grow(r, w, w->n + 1);
+    rows_grow(r, w, w->n + 1, false);
     memcpy(w->unit + at, t->unit, cells * sizeof *w->unit);
     memcpy(w->alive + at, t->alive, cells * sizeof *w->alive);
     memcpy(w->margin + at, t->margin, cells * sizeof *w->margin);

@@ -16,23 +16,26 @@
 struct bit_writer {
     uint8_t *p; /* the caller has made sure of the room */
     uint64_t acc;
-    unsigned n; /* bits waiting in acc, below 8 between calls */
+    unsigned n; /* bits waiting in acc, below 32 between calls */
 };
 
-static void put_bits(struct bit_writer *w, uint32_t value, unsigned bits)
+/* `bits` <= 32.  Called for every cell of every token: four bytes leave at a time. */
+static inline void put_bits(struct bit_writer *w, uint32_t value, unsigned bits)
 {
     w->acc = w->acc << bits | value;
     w->n += bits;
-    while (w->n >= 8) {
-        w->n -= 8;
-        *w->p++ = (uint8_t)(w->acc >> w->n);
-    }
+    if (w->n < 32)
+        return;
+    w->n -= 32;
+    uint32_t word = (uint32_t)(w->acc >> w->n);
+    for (int i = 0; i < 4; i++)
+        *w->p++ = (uint8_t)(word >> (24 - 8 * i));
 }
 
 static void put_end(struct bit_writer *w)
 {
-    if (w->n)
-        put_bits(w, 0, 8 - w->n);
+    for (; w->n; w->n = w->n > 8 ? w->n - 8 : 0)
+        *w->p++ = (uint8_t)(w->n >= 8 ? w->acc >> (w->n - 8) : w->acc << (8 - w->n));
 }
 
 struct bit_reader {

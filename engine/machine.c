@@ -199,36 +199,44 @@ enum { MUL_ROWS = 8, MUL_DEPTH = 256, MUL_OUTS = 2 * PANEL, MUL_REPEAT = 4096 };
 
 struct mul_job {
     const struct kernels *k;
-    struct mat w; /* float, so that nothing but multiplies is timed */
-    float x[MUL_ROWS * MUL_DEPTH];
+    struct mat w;
+    float x[MUL_ROWS * MUL_DEPTH], scale[MUL_ROWS];
+    uint8_t split[MUL_ROWS * 2 * MUL_DEPTH]; /* x in 16 bits, where int8 weights want it so */
     float y[SUMS][MUL_ROWS * MUL_OUTS];
 };
 
 static void mul_part(void *arg, uint32_t piece, size_t i0, size_t i1)
 {
     struct mul_job *j = arg;
+    const struct kernels *k = j->k;
     float *y = j->y[piece % SUMS];
     for (size_t i = i0; i < i1; i++) {
-        if (j->k->panels)
-            j->k->panels(j->w.pack, 0, 0, MUL_OUTS / PANEL, j->x, MUL_DEPTH, MUL_ROWS, y,
-                         MUL_OUTS, NULL);
+        if (mat_has_quads(k, &j->w))
+            k->panels16(j->w.pack, 0, 0, MUL_OUTS / PANEL, j->split, 2 * MUL_DEPTH, j->scale,
+                        MUL_ROWS, y, MUL_OUTS, NULL);
+        else if (mat_has_panels(k, &j->w))
+            k->panels(j->w.pack, 0, 0, MUL_OUTS / PANEL, j->x, MUL_DEPTH, MUL_ROWS, y, MUL_OUTS,
+                      NULL);
         else
-            j->k->rows(&j->w, 0, MUL_OUTS, j->x, MUL_DEPTH, MUL_ROWS, y, MUL_OUTS);
+            k->rows(&j->w, 0, MUL_OUTS, j->x, MUL_DEPTH, MUL_ROWS, y, MUL_OUTS);
     }
 }
 
-double terra_machine_multiplies(uint32_t threads, uint32_t rounds, struct err *e)
+double terra_machine_multiplies(uint32_t threads, enum terra_dtype dtype, uint32_t rounds,
+                                struct err *e)
 {
     struct mul_job *j = xcalloc(1, sizeof *j);
     struct pool *p = pool_open(threads, e);
     struct pack pack;
     double best = 0;
-    float *w = xcalloc(MUL_OUTS * MUL_DEPTH, sizeof *w);
+    float *w = xcalloc(MUL_OUTS * MUL_DEPTH, sizeof *w), *scale = xcalloc(MUL_OUTS, sizeof *w);
     j->k = kernels_get(NULL);
-    j->w = (struct mat){.rows = MUL_OUTS, .cols = MUL_DEPTH, .data = w};
-    void *memory = aligned_alloc(64, pack_size(&j->w, 1, false));
+    j->w = (struct mat){
+        .dtype = dtype, .rows = MUL_OUTS, .cols = MUL_DEPTH, .data = w, .scale = scale};
+    bool quads = dtype == TERRA_I8 && j->k->panels16;
+    void *memory = aligned_alloc(64, pack_size(&j->w, 1, quads));
     if (p && memory) {
-        pack_fill(&pack, &j->w, 1, false, memory);
+        pack_fill(&pack, &j->w, 1, quads, memory);
         j->w.pack = &pack;
         const double work = (double)MUL_ROWS * MUL_DEPTH * MUL_OUTS * MUL_REPEAT;
         for (uint32_t i = 0; i < rounds; i++) {
@@ -241,6 +249,7 @@ double terra_machine_multiplies(uint32_t threads, uint32_t rounds, struct err *e
     pool_close(p);
     free(memory);
     free(w);
+    free(scale);
     free(j);
     return best;
 }

@@ -381,9 +381,10 @@ void terra_machine_info(struct terra_machine *out);
  * passes over a buffer larger than the last-level cache.  Takes about 0.2 s. */
 double terra_machine_bandwidth(uint32_t threads, uint32_t rounds, struct err *e);
 
-/* Multiplies (with their additions) per second from first-level cache, the best of `rounds`
- * passes: what bounds products whose weights are shared by many rows. */
-double terra_machine_multiplies(uint32_t threads, uint32_t rounds, struct err *e);
+/* Multiplies (with their additions) per second of `dtype` weights from first-level cache, the
+ * best of `rounds` passes: what bounds products whose weights are shared by many rows. */
+double terra_machine_multiplies(uint32_t threads, enum terra_dtype dtype, uint32_t rounds,
+                                struct err *e);
 
 /* One feed-forward layer on made-up weights that do not fit a cache, `batch` rows at a time. */
 struct terra_layer_shape {
