@@ -90,7 +90,7 @@ void factored_modules(struct compute *c, uint32_t thread, const struct factored 
                       const float *x, size_t m0, size_t m1, float *y);
 void conv_modules(struct compute *c, uint32_t thread, const struct conv_call *call,
                   uint32_t n_calls, const float *x, size_t m0, size_t m1);
-void store_heads(struct compute *c, const struct cache *to, size_t width, size_t cap, size_t at,
+void store_heads(struct compute *cx, const struct cache *c, size_t width, size_t cap, size_t at,
                  const float *x, size_t h0, size_t h1);
 void attend_heads(struct compute *c, const struct attend *a, const float *q, float *scores,
                   size_t h0, size_t h1, float *out);

@@ -514,7 +514,7 @@ static int decode(struct decoding *z, uint32_t threads, const char *kernels, boo
     size_t d = (size_t)z->modules * z->m;
     const struct conv_shape shape = {z->modules, LENGTH, 3, z->m, z->m};
     float *rows = calloc((STEPS + LENGTH) * d, sizeof *rows); /* zeros before the first */
-    float *ring = calloc(LENGTH * d, sizeof *ring), *y = malloc(3 * d * sizeof *y);
+    float *ring = calloc(LENGTH * d, sizeof *ring), *y = calloc(3 * d, sizeof *y);
     float *scratch = malloc(z->modules * d * sizeof *scratch);
     float *scores = malloc(z->heads * STEPS * sizeof *scores);
     struct conv_call call[3];
