@@ -10,6 +10,7 @@ struct conv_job {
     const float *x;
     size_t n;
     size_t half; /* most modules that a call looks to either side */
+    bool split;  /* x in 16 bits, in the thread's scratch: for all calls or none */
 };
 
 /* Outputs [o0, o1) of modules [m0, m1) at one position, by thread `thread`. */
@@ -20,17 +21,21 @@ struct conv_tile {
     const float *x; /* `length` rows */
     size_t m0, m1, o0, o1;
     float *y;
-    /* int8 packs: modules [s0, s1) of every row in 16 bits; split NULL: not yet */
+    /* if job->split: modules [s0, s1) of every row in 16 bits; split NULL: not yet */
     size_t s0, s1;
     uint8_t *split;
     float *scale;
 };
 
-/* Whether the split rows of a tile fit a thread's scratch. */
-static bool tile_can_split(const struct conv_job *j)
+/* Whether all calls take x in 16 bits, and a tile's rows fit a thread's scratch.  A call that
+ * does not would use the scratch for its own products. */
+static bool can_split(const struct conv_job *j)
 {
     const struct conv_shape *s = j->call->s;
     size_t rows = s->length * (CONV_MODULES + 2 * j->half);
+    for (uint32_t k = 0; k < j->n_calls; k++)
+        if (!mat_has_quads(j->c->k, j->call[k].w))
+            return false;
     return rows * (sizeof(float) + 2 * (size_t)s->c_in) <= TILE_FLOATS * sizeof(float);
 }
 
@@ -59,7 +64,7 @@ static void conv_tap(const struct conv_tile *t, size_t a, size_t e, size_t b0, s
     size_t tap = a * s->kernel + e, width = t->o1 - t->o0;
     const float *x = t->x + (a * s->modules + from) * s->c_in;
     float *y = t->y + b0 * s->m_out + t->o0, *tmp = compute_tile(t->job->c, t->thread);
-    if (t->split && mat_has_quads(k, w)) {
+    if (t->split) {
         size_t at = a * (t->s1 - t->s0) + from - t->s0;
         k->panels16(w->pack, tap, t->o0 / PANEL, t->o1 / PANEL, t->split + at * 2 * s->c_in,
                     2 * s->c_in, t->scale + at, b1 - b0, y, s->m_out, f);
@@ -102,20 +107,22 @@ static void conv_calls(struct conv_tile *t, size_t out, size_t at)
     for (uint32_t k = 0; k < j->n_calls; k++) {
         t->call = &j->call[k];
         t->y = t->call->y + at * out;
-        if (!t->split && mat_has_quads(j->c->k, t->call->w) && tile_can_split(j))
+        if (j->split && !t->split)
             split_tile(t);
         conv_tile(t);
     }
 }
 
-static size_t widest_half(const struct conv_call *call, uint32_t n_calls)
+static struct conv_job conv_job(struct compute *c, const struct conv_call *call,
+                                uint32_t n_calls, const float *x, size_t n)
 {
-    size_t most = 0;
+    struct conv_job j = {.c = c, .call = call, .n_calls = n_calls, .x = x, .n = n};
     for (uint32_t i = 0; i < n_calls; i++) {
         size_t half = (call[i].s->kernel - 1) / 2;
-        most = half > most ? half : most;
+        j.half = half > j.half ? half : j.half;
     }
-    return most;
+    j.split = can_split(&j);
+    return j;
 }
 
 /* Modules [m0, m1) at position t, outputs [o0, o1): for all calls, which share the split
@@ -168,7 +175,7 @@ static void conv_by_module(void *arg, uint32_t thread, size_t i0, size_t i1)
 void conv_modules(struct compute *c, uint32_t thread, const struct conv_call *call,
                   uint32_t n_calls, const float *x, size_t m0, size_t m1)
 {
-    struct conv_job j = {c, call, n_calls, x, 1, widest_half(call, n_calls)};
+    struct conv_job j = conv_job(c, call, n_calls, x, 1);
     for (size_t m = m0; m < m1; m += CONV_MODULES)
         conv_run(&j, thread, 0, m, min_size(m + CONV_MODULES, m1), 0, call->s->m_out);
 }
@@ -176,9 +183,9 @@ void conv_modules(struct compute *c, uint32_t thread, const struct conv_call *ca
 void compute_convs(struct compute *c, const struct conv_call *call, uint32_t n_calls,
                    const float *x, size_t n)
 {
-    struct conv_job j = {c, call, n_calls, x, n, widest_half(call, n_calls)};
+    struct conv_job j = conv_job(c, call, n_calls, x, n);
     size_t runs = conv_runs(call->s), outs = (call->s->m_out + CONV_OUT - 1) / CONV_OUT;
-    if (n >= compute_threads(c) * (size_t)MODULE_GRAIN)
+    if (n >= compute_threads(c) * (size_t)SHARE_ROWS) /* every thread reads all the weights */
         pool_run(c->pool, n * runs, 1, conv_by_module, &j);
     else
         pool_run(c->pool, outs * runs * n, 1, conv_by_output, &j);

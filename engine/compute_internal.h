@@ -22,6 +22,7 @@ enum {
     SPLIT_ROWS = 64,   /* rows turned into 16 bits at a time, */
     ROWS_TOGETHER = 4, /* in multiples of what the kernel multiplies at once */
     CONV_MODULES = 16,
+    SHARE_ROWS = 8, /* positions a thread from which they are shared out, not the outputs */
     CONV_OUT = SLAB * PANEL,
     CHOOSE_ROWS = 64,   /* rows whose logits stay in the second-level cache until the choice */
     CHOOSE_UNITS = 128, /* controller outputs computed between two looks at the maximum */

@@ -584,21 +584,20 @@ INLINE size_t find(const float *x, size_t n, float v)
 static uint32_t best(const float *x, size_t n, float *top, float *second)
 {
     const size_t whole = n / LANES * LANES;
-    float max, others;
     V h = v_set(-FLT_MAX), l = h;
     for (size_t i = 0; i < whole; i += LANES) {
         V v = v_load(x + i);
         l = v_max(l, v_min(h, v));
         h = v_max(h, v);
     }
-    max = v_most(h);
+    float max = v_most(h);
     for (size_t i = whole; i < n; i++)
         max = x[i] > max ? x[i] : max;
     size_t at = find(x, n, max);
     at = at < n ? at : 0; /* a NaN among them */
     if (at < whole)       /* the best one's lane has its second left */
         h = v_lane(h, l, at % LANES);
-    others = v_most(h);
+    float others = v_most(h);
     for (size_t i = whole; i < n; i++)
         others = i != at && x[i] > others ? x[i] : others;
     *top = x[at];
