@@ -4,8 +4,9 @@
 
     python3 tests/tools/prepare_fixtures.py OUTDIR
 
-OUTDIR/NAME, NAME.bf16 and NAME.int8 are the models; OUTDIR/layers/NAME.safetensors holds
-one layer each (w0.., x, mask, y, choice, all F32), described by OUTDIR/layers/layers.json.
+OUTDIR/NAME, NAME.bf16, NAME.int8 and NAME.all8 (all that can be is int8) are the models;
+OUTDIR/layers/NAME.safetensors holds one layer each (w0.., x, mask, y, choice, all F32), described
+by OUTDIR/layers/layers.json.
 Does nothing if OUTDIR is newer than everything that it is made from.
 """
 
@@ -27,7 +28,8 @@ from data.convert.errors import ConvertError
 from data.convert.folder import write_safetensors
 
 GOLDEN = ROOT / "tests" / "golden"
-DTYPES = {"f32": "", "bf16": ".bf16", "int8": ".int8"}
+ALL8 = ("int8", "--controller", "int8", "--rest", "int8")
+DTYPES = {"": ("f32",), ".bf16": ("bf16",), ".int8": ("int8",), ".all8": ALL8}
 
 
 def stamp() -> str:
@@ -45,9 +47,9 @@ def prepare_model(folder: Path, out: Path) -> None:
     command = [str(folder / "model_1.pkl.gz"), "--config", str(folder / "config.gin")]
     if (folder / "rotations.npz").exists():
         command += ["--rotations", str(folder / "rotations.npz")]
-    for dtype, suffix in DTYPES.items():
+    for suffix, dtype in DTYPES.items():
         target = out / (folder.name + suffix)
-        trax.convert(trax.parse_arguments([*command, "--dtype", dtype, "-o", str(target)]))
+        trax.convert(trax.parse_arguments([*command, "--dtype", *dtype, "-o", str(target)]))
 
 
 def prepare_layers(folder: Path, out: Path) -> None:
