@@ -34,8 +34,10 @@ static inline void put_bits(struct bit_writer *w, uint32_t value, unsigned bits)
 
 static void put_end(struct bit_writer *w)
 {
-    for (; w->n; w->n = w->n > 8 ? w->n - 8 : 0)
-        *w->p++ = (uint8_t)(w->n >= 8 ? w->acc >> (w->n - 8) : w->acc << (8 - w->n));
+    for (; w->n >= 8; w->n -= 8)
+        *w->p++ = (uint8_t)(w->acc >> (w->n - 8));
+    if (w->n)
+        *w->p++ = (uint8_t)(w->acc << (8 - w->n));
 }
 
 struct bit_reader {
