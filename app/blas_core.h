@@ -1,9 +1,9 @@
 /* blas_core.h - makes OpenBLAS use the kernels that this CPU has.
  *
- * Purpose: OpenBLAS picks its kernels by the CPU's model number while it is loaded, and the
- *          oldest ones (without AVX) for a model it does not know: 0.3.21 knows no Intel core
- *          from 2023 on.  A dense prefill is then three times as slow as it could be.  The
- *          name of the right ones must be in the environment before that.
+ * Purpose: OpenBLAS picks its kernels by the CPU's model number while it is loaded.  For a
+ *          model that it does not know 0.3.21 was seen to take Prescott's, without AVX: a
+ *          dense prefill took three times as long.  The name of the right ones must be in the
+ *          environment before that.
  * Owns:    nothing.  Errors: none: what cannot be mended stays slow.
  * Threads: before there are any.
  *
