@@ -144,30 +144,22 @@ static void gemm_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 }
 #endif
 
-struct split_rows split_into_tile(struct compute *c, uint32_t thread, const float *x, size_t n,
-                                  size_t depth)
-{
-    float *scale = compute_tile(c, thread);
-    uint8_t *rows = (uint8_t *)(scale + n);
-    for (size_t t = 0; t < n; t++)
-        c->k->split(x + t * depth, NULL, TERRA_F32, depth, rows + t * 2 * depth, &scale[t]);
-    return (struct split_rows){scale, rows};
-}
-
 /* Panels [p0, p1) of rows [t0, t1). */
 static void quad_rows(const struct linear_job *j, uint32_t thread, size_t t0, size_t t1,
                       size_t p0, size_t p1)
 {
     const struct pack *w = j->w->pack;
-    size_t depth = w->depth, outs = j->w->rows, room = split_room(depth);
+    const struct kernels *k = j->c->k;
+    size_t depth = w->depth, outs = j->w->rows, room = q8_room(depth);
+    int8_t *q8 = q8_tile(j->c, thread);
     for (size_t t = t0; t < t1; t += room) {
         size_t n = min_size(room, t1 - t);
-        struct split_rows s = split_into_tile(j->c, thread, j->x + t * depth, n, depth);
         float *y = j->y + t * outs + p0 * PANEL;
+        quantize_rows(k, j->x + t * depth, depth, 1, n, depth, q8);
         for (size_t i = 0; i < n; i++)
             memset(y + i * outs, 0, (p1 - p0) * PANEL * sizeof *y);
-        j->c->k->panels16(w, 0, p0, p1, s.rows, 2 * depth, s.scale, n, y, outs,
-                          compute_fetch(j->c, thread));
+        k->panels_q8(w, 0, p0, p1, q8, q8_bytes(depth), n, y, outs,
+                     compute_fetch(j->c, thread));
     }
 }
 
@@ -218,7 +210,6 @@ struct factored_job {
     const float *bias, *x;
     size_t n, modules;
     float *gated, *y;
-    const float *scale;
 };
 
 /* gated[t][j] = x[t] * gate[j], for items i = t * modules + j. */
@@ -256,17 +247,15 @@ static void panels_part(void *arg, uint32_t thread, size_t i0, size_t i1)
                     compute_fetch(j->c, thread));
 }
 
-/* Rows [i0, i1) in 16 bits. */
-static void split_gated(const struct factored_job *j, size_t i0, size_t i1, uint8_t *out,
-                        float *scale)
+/* Rows [i0, i1) in 8 bits. */
+static void quantize_gated(const struct factored_job *j, size_t i0, size_t i1, int8_t *out)
 {
+    const struct mat *g = j->gate;
     size_t d = j->proj->cols;
-    for (size_t i = i0; i < i1; i++) {
+    for (size_t i = i0; i < i1; i++, out += q8_bytes(d)) {
         size_t module = i % j->modules;
-        j->c->k->split(j->x + i / j->modules * d, mat_row(j->gate, module), j->gate->dtype, d,
-                       out + (i - i0) * 2 * d, &scale[i - i0]);
-        if (j->gate->dtype == TERRA_I8)
-            scale[i - i0] *= j->gate->scale[module];
+        j->c->k->quantize(j->x + i / j->modules * d, mat_row(g, module), g->dtype,
+                          g->dtype == TERRA_I8 ? g->scale[module] : 1, d, out);
     }
 }
 
@@ -282,16 +271,15 @@ static void quads_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
     struct factored_job *j = arg;
     const struct pack *w = j->proj->pack;
-    size_t d = j->proj->cols, m = j->proj->rows, room = min_size(SPLIT_ROWS, split_room(d));
-    float *scale = compute_tile(j->c, thread);
-    uint8_t *split = (uint8_t *)(scale + room);
+    size_t d = j->proj->cols, m = j->proj->rows, room = min_size(Q8_ROWS, q8_room(d));
+    int8_t *q8 = q8_tile(j->c, thread);
     set_biases(j, i0, i1);
     for (size_t t0 = i0; t0 < i1; t0 += room) {
         size_t t1 = min_size(t0 + room, i1);
-        split_gated(j, t0, t1, split, scale);
+        quantize_gated(j, t0, t1, q8);
         struct fetch *soon = compute_fetch(j->c, thread), next = next_gates(j, t1, i1, room);
-        j->c->k->panels16(w, 0, 0, w->panels, split, 2 * d, scale, t1 - t0, j->y + t0 * m, m,
-                          next.lines ? &next : soon);
+        j->c->k->panels_q8(w, 0, 0, w->panels, q8, q8_bytes(d), t1 - t0, j->y + t0 * m, m,
+                           next.lines ? &next : soon);
     }
 }
 
@@ -318,8 +306,8 @@ static void wide_part(void *arg, uint32_t thread, size_t p0, size_t p1)
     for (size_t i = 0; i < n; i++)
         set_bias(j->bias ? j->bias + i % j->modules * m + p0 * PANEL : NULL, (p1 - p0) * PANEL,
                  j->y + i * m + p0 * PANEL);
-    j->c->k->panels16(j->proj->pack, 0, p0, p1, (const uint8_t *)j->gated, 2 * d, j->scale, n,
-                      j->y + p0 * PANEL, m, NULL);
+    j->c->k->panels_q8(j->proj->pack, 0, p0, p1, (const int8_t *)j->gated, q8_bytes(d), n,
+                       j->y + p0 * PANEL, m, NULL);
 }
 
 static void factored_quads(struct factored_job *j)
@@ -329,9 +317,7 @@ static void factored_quads(struct factored_job *j)
         pool_run(j->c->pool, j->n * j->modules, MODULE_GRAIN, quads_part, j);
         return;
     }
-    float scale[2 * MODULE_GRAIN];
-    j->scale = scale;
-    split_gated(j, 0, j->n * j->modules, (uint8_t *)j->gated, scale);
+    quantize_gated(j, 0, j->n * j->modules, (int8_t *)j->gated);
     pool_run(j->c->pool, w->panels, 2, wide_part, j);
 }
 

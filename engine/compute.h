@@ -32,7 +32,7 @@ struct span {
 void compute_soon(struct compute *c, const struct span *list, uint32_t n);
 
 /* Most inputs of a matrix packed by fours that compute_linear or compute_choose is given: a
- * row of activations in 16 bits fits a thread's scratch. */
+ * row of activations in 8 bits fits a thread's scratch. */
 enum { QUAD_DEPTH = 1 << 16 };
 
 /* y[n][rows] = x[n][cols] w^T + bias; bias may be NULL. */

@@ -178,15 +178,14 @@ static void blas_tiles(void *arg, uint32_t thread, size_t i0, size_t i1)
 }
 #endif
 
-/* int8 caches: queries and weights in 16 bits, keys and values packed KEYS at a time into the
+/* int8 caches: queries and weights in 8 bits, keys and values packed KEYS at a time into the
  * thread's scratch.  The last keys that fill no panel go row by row. */
-enum { KEYS = 512, MOST_DH = 256 };
+enum { KEYS = 512, MOST_DH = 256, Q8_KEYS = KEYS + KEYS / Q8_BLOCK * sizeof(struct q8_block) };
 
 struct quads {
-    int32_t sum[KEYS];
-    float scale[ATTEND_ROWS], one[MOST_DH];
-    uint8_t x[ATTEND_ROWS * 2 * KEYS]; /* queries (dh <= KEYS) or weights */
-    int8_t w[KEYS * MOST_DH];
+    float one[MOST_DH];
+    int8_t x[ATTEND_ROWS * Q8_KEYS]; /* queries (dh <= KEYS) or weights */
+    uint8_t w[KEYS * MOST_DH];
 };
 _Static_assert(sizeof(struct quads) <= TILE_FLOATS * sizeof(float), "fits a thread's scratch");
 
@@ -203,11 +202,9 @@ static void score_quads(const struct attend_job *j, const struct query_tile *t, 
     const struct kernels *kern = j->c->k;
     size_t dh = j->a->dh, n = t->t1 - t->t0, ld = j->a->rows;
     float scale = 1 / sqrtf((float)dh);
-    for (size_t i = 0; i < n; i++) {
-        kern->split(t->q + i * t->width, NULL, TERRA_F32, dh, z->x + i * 2 * dh, &z->scale[i]);
-        z->scale[i] *= scale;
+    quantize_rows(kern, t->q, t->width, scale, n, dh, z->x);
+    for (size_t i = 0; i < n; i++)
         memset(t->s + i * ld, 0, whole * sizeof *t->s);
-    }
     for (size_t r0 = 0, r1; r0 < whole; r0 = r1) {
         r1 = min_size(r0 + KEYS, whole);
         struct pack p = {.dtype = TERRA_I8,
@@ -217,9 +214,9 @@ static void score_quads(const struct attend_job *j, const struct query_tile *t, 
                          .depth = (uint32_t)dh,
                          .data = z->w,
                          .scale = t->k.scale + r0,
-                         .sum = z->sum};
-        kern->pack_rows((const int8_t *)t->k.data + r0 * dh, r1 - r0, dh, z->w, z->sum);
-        kern->panels16(&p, 0, 0, p.panels, z->x, 2 * dh, z->scale, n, t->s + r0, ld, NULL);
+                         .quads = true};
+        kern->pack_rows((const int8_t *)t->k.data + r0 * dh, r1 - r0, dh, z->w);
+        kern->panels_q8(&p, 0, 0, p.panels, z->x, q8_bytes(dh), n, t->s + r0, ld, NULL);
     }
     if (whole == t->most)
         return;
@@ -248,13 +245,12 @@ static void mix_quads(const struct attend_job *j, const struct query_tile *t, st
                          .depth = (uint32_t)depth,
                          .data = z->w,
                          .scale = z->one,
-                         .sum = z->sum};
+                         .quads = true};
         for (size_t i = 0; i < n; i++) /* a value's scale goes to its weight */
-            kern->split(t->s + i * ld + r0, t->v.scale + r0, TERRA_F32, depth,
-                        z->x + i * 2 * depth, &z->scale[i]);
-        kern->pack_columns((const int8_t *)t->v.data + r0 * dh, depth, dh, z->w, z->sum);
-        kern->panels16(&p, 0, 0, p.panels, z->x, 2 * depth, z->scale, n, t->out, t->width,
-                       NULL);
+            kern->quantize(t->s + i * ld + r0, t->v.scale + r0, TERRA_F32, 1, depth,
+                           z->x + i * q8_bytes(depth));
+        kern->pack_columns((const int8_t *)t->v.data + r0 * dh, depth, dh, z->w);
+        kern->panels_q8(&p, 0, 0, p.panels, z->x, q8_bytes(depth), n, t->out, t->width, NULL);
     }
     struct mat rest = t->v;
     rest.rows = (uint32_t)(t->most - whole);

@@ -10,7 +10,7 @@ struct conv_job {
     const float *x;
     size_t n;
     size_t half; /* most modules that a call looks to either side */
-    bool split;  /* x in 16 bits, in the thread's scratch: for all calls or none */
+    bool q8;     /* x in 8 bits, in the thread's scratch: for all calls or none */
 };
 
 /* Outputs [o0, o1) of modules [m0, m1) at one position, by thread `thread`. */
@@ -21,36 +21,33 @@ struct conv_tile {
     const float *x; /* `length` rows */
     size_t m0, m1, o0, o1;
     float *y;
-    /* if job->split: modules [s0, s1) of every row in 16 bits; split NULL: not yet */
+    /* if job->q8: modules [s0, s1) of every row in 8 bits; NULL: not yet */
     size_t s0, s1;
-    uint8_t *split;
-    float *scale;
+    int8_t *q8;
 };
 
-/* Whether all calls take x in 16 bits, and a tile's rows fit a thread's scratch.  A call that
+/* Whether all calls take x in 8 bits, and a tile's rows fit a thread's scratch.  A call that
  * does not would use the scratch for its own products. */
-static bool can_split(const struct conv_job *j)
+static bool can_q8(const struct conv_job *j)
 {
     const struct conv_shape *s = j->call->s;
     size_t rows = s->length * (CONV_MODULES + 2 * j->half);
     for (uint32_t k = 0; k < j->n_calls; k++)
         if (!mat_has_quads(j->c->k, j->call[k].w))
             return false;
-    return rows * (sizeof(float) + 2 * (size_t)s->c_in) <= TILE_FLOATS * sizeof(float);
+    return rows * q8_bytes(s->c_in) <= TILE_FLOATS * sizeof(float);
 }
 
-static void split_tile(struct conv_tile *t)
+static void quantize_tile(struct conv_tile *t)
 {
     const struct conv_shape *s = t->call->s;
-    size_t half = t->job->half, wide = (size_t)s->modules * s->c_in, at = 0;
+    size_t half = t->job->half, wide = (size_t)s->modules * s->c_in;
     t->s0 = t->m0 < half ? 0 : t->m0 - half;
     t->s1 = min_size(t->m1 + half, s->modules);
-    t->scale = compute_tile(t->job->c, t->thread);
-    t->split = (uint8_t *)(t->scale + s->length * (t->s1 - t->s0));
-    for (size_t a = 0; a < s->length; a++)
-        for (size_t j = t->s0; j < t->s1; j++, at++)
-            t->job->c->k->split(t->x + a * wide + j * s->c_in, NULL, TERRA_F32, s->c_in,
-                                t->split + at * 2 * s->c_in, &t->scale[at]);
+    t->q8 = q8_tile(t->job->c, t->thread);
+    for (size_t a = 0, n = t->s1 - t->s0; a < s->length; a++)
+        quantize_rows(t->job->c->k, t->x + a * wide + t->s0 * s->c_in, s->c_in, 1, n, s->c_in,
+                      t->q8 + a * n * q8_bytes(s->c_in));
 }
 
 /* y of modules [b0, b1) += length tap a, module tap e, whose input starts at module `from`. */
@@ -64,10 +61,10 @@ static void conv_tap(const struct conv_tile *t, size_t a, size_t e, size_t b0, s
     size_t tap = a * s->kernel + e, width = t->o1 - t->o0;
     const float *x = t->x + (a * s->modules + from) * s->c_in;
     float *y = t->y + b0 * s->m_out + t->o0, *tmp = compute_tile(t->job->c, t->thread);
-    if (t->split) {
-        size_t at = a * (t->s1 - t->s0) + from - t->s0;
-        k->panels16(w->pack, tap, t->o0 / PANEL, t->o1 / PANEL, t->split + at * 2 * s->c_in,
-                    2 * s->c_in, t->scale + at, b1 - b0, y, s->m_out, f);
+    if (t->q8) {
+        size_t at = a * (t->s1 - t->s0) + from - t->s0, ld = q8_bytes(s->c_in);
+        k->panels_q8(w->pack, tap, t->o0 / PANEL, t->o1 / PANEL, t->q8 + at * ld, ld, b1 - b0,
+                     y, s->m_out, f);
         return;
     }
     if (mat_has_panels(k, w)) {
@@ -107,8 +104,8 @@ static void conv_calls(struct conv_tile *t, size_t out, size_t at)
     for (uint32_t k = 0; k < j->n_calls; k++) {
         t->call = &j->call[k];
         t->y = t->call->y + at * out;
-        if (j->split && !t->split)
-            split_tile(t);
+        if (j->q8 && !t->q8)
+            quantize_tile(t);
         conv_tile(t);
     }
 }
@@ -121,12 +118,12 @@ static struct conv_job conv_job(struct compute *c, const struct conv_call *call,
         size_t half = (call[i].s->kernel - 1) / 2;
         j.half = half > j.half ? half : j.half;
     }
-    j.split = can_split(&j);
+    j.q8 = can_q8(&j);
     return j;
 }
 
-/* Modules [m0, m1) at position t, outputs [o0, o1): for all calls, which share the split
- * rows. */
+/* Modules [m0, m1) at position t, outputs [o0, o1): for all calls, which share the
+ * rows in 8 bits. */
 static void conv_run(const struct conv_job *j, uint32_t thread, size_t t, size_t m0, size_t m1,
                      size_t o0, size_t o1)
 {
@@ -160,7 +157,7 @@ static void conv_by_output(void *arg, uint32_t thread, size_t i0, size_t i1)
     }
 }
 
-/* Item i is a position, then a run of modules: a row is split once for all its outputs. */
+/* Item i is a position, then a run of modules: a row is quantized once for all its outputs. */
 static void conv_by_module(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
     const struct conv_job *j = arg;

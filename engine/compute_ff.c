@@ -21,10 +21,10 @@ struct choose_job {
     float *margin;
 };
 
-/* z of blocks [k0, k1) for rows [t0, t0 + n), bias included; `s` holds the rows in 16 bits if
+/* z of blocks [k0, k1) for rows [t0, t0 + n), bias included; `q8` are the rows in 8 bits if
  * the packed kernels take them so. */
 static void scores(const struct choose_job *j, uint32_t thread, size_t t0, size_t n,
-                   const struct split_rows *s, size_t k0, size_t k1)
+                   const int8_t *q8, size_t k0, size_t k1)
 {
     const struct ff_weights *w = j->w;
     const struct kernels *k = j->c->k;
@@ -45,8 +45,7 @@ static void scores(const struct choose_job *j, uint32_t thread, size_t t0, size_
         memcpy(z + t * all + z0, w->ctlb + z0, (z1 - z0) * sizeof *z);
     struct fetch *f = compute_fetch(j->c, thread);
     if (quads)
-        k->panels16(pack, 0, z0 / PANEL, z1 / PANEL, s->rows, 2 * r, s->scale, n, z + z0, all,
-                    f);
+        k->panels_q8(pack, 0, z0 / PANEL, z1 / PANEL, q8, q8_bytes(r), n, z + z0, all, f);
     else
         k->panels(pack, 0, z0 / PANEL, z1 / PANEL, low, r, n, z + z0, all, f);
 }
@@ -95,16 +94,16 @@ static void choose_part(void *arg, uint32_t thread, size_t k0, size_t k1)
     const char *data = ctl->pack ? ctl->pack->data : ctl->data;
     bool quads = mat_has_quads(j->c->k, ctl);
     for (size_t t = 0, n; t < j->n; t += n) {
-        struct split_rows s = {0};
-        n = quads ? min_size(min_size(j->n - t, 16), split_room(r)) : j->n;
+        int8_t *q8 = q8_tile(j->c, thread);
+        n = quads ? min_size(min_size(j->n - t, CHOOSE_ROWS), q8_room(r)) : j->n;
         if (quads)
-            s = split_into_tile(j->c, thread, j->low + t * r, n, r);
+            quantize_rows(j->c->k, j->low + t * r, r, 1, n, r, q8);
         for (size_t k = k0; k < k1; k += step) {
             size_t end = min_size(k + step, k1);
             if (j->n == 1 && end < k1)
                 fetch_bytes(data + end * block_bytes,
                             (min_size(end + step, k1) - end) * block_bytes);
-            scores(j, thread, t, n, &s, k, end);
+            scores(j, thread, t, n, q8, k, end);
             pick(j, t, n, k, end);
         }
     }

@@ -19,12 +19,12 @@ enum {
     GEMM_DEPTH = 512,
     ATTEND_ROWS = 64,  /* queries whose scores are one product */
     MODULE_GRAIN = 8,  /* modules of a factored product that stay together */
-    SPLIT_ROWS = 64,   /* rows turned into 16 bits at a time, */
-    ROWS_TOGETHER = 4, /* in multiples of what the kernel multiplies at once */
+    Q8_ROWS = 60,      /* rows turned into 8 bits at a time, */
+    ROWS_TOGETHER = 6, /* in multiples of what the kernel multiplies at once */
     CONV_MODULES = 16,
     SHARE_ROWS = 8, /* positions a thread from which they are shared out, not the outputs */
     CONV_OUT = SLAB * PANEL,
-    CHOOSE_ROWS = 64,   /* rows whose logits stay in the second-level cache until the choice */
+    CHOOSE_ROWS = 18,   /* rows whose logits stay in the second-level cache until the choice */
     CHOOSE_UNITS = 128, /* controller outputs computed between two looks at the maximum */
     ROW_GRAIN = 8,
     TILE_FLOATS = GEMM_OUT * GEMM_DEPTH /* scratch of one thread */
@@ -59,20 +59,25 @@ static inline size_t min_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Up to how many rows of `depth` <= QUAD_DEPTH values a thread can hold in 16 bits, and
- * holding them: the rows' bytes lie behind their scales in the thread's tile. */
-static inline size_t split_room(size_t depth)
+/* How many rows of `depth` <= QUAD_DEPTH values in 8 bits fit a thread's tile. */
+static inline size_t q8_room(size_t depth)
 {
-    size_t room = TILE_FLOATS * sizeof(float) / (2 * depth + sizeof(float));
+    size_t room = TILE_FLOATS * sizeof(float) / q8_bytes(depth);
     return room < ROWS_TOGETHER ? room : room / ROWS_TOGETHER * ROWS_TOGETHER;
 }
 
-struct split_rows {
-    const float *scale;
-    const uint8_t *rows; /* 2 * depth bytes each */
-};
-struct split_rows split_into_tile(struct compute *c, uint32_t thread, const float *x, size_t n,
-                                  size_t depth);
+static inline int8_t *q8_tile(const struct compute *c, uint32_t thread)
+{
+    return (int8_t *)compute_tile(c, thread);
+}
+
+/* n rows, `ld` apart, as rows of q8_bytes(depth). */
+static inline void quantize_rows(const struct kernels *k, const float *x, size_t ld, float gain,
+                                 size_t n, size_t depth, int8_t *out)
+{
+    for (size_t t = 0; t < n; t++)
+        k->quantize(x + t * ld, NULL, TERRA_F32, gain, depth, out + t * q8_bytes(depth));
+}
 
 static inline void set_bias(const float *bias, size_t n, float *y)
 {

@@ -195,13 +195,12 @@ double terra_machine_bandwidth(uint32_t threads, uint32_t rounds, struct err *e)
 
 /* ---- multiplies ------------------------------------------------------------------- */
 
-enum { MUL_ROWS = 8, MUL_DEPTH = 256, MUL_OUTS = 2 * PANEL, MUL_REPEAT = 4096 };
+enum { MUL_ROWS = 12, MUL_DEPTH = 256, MUL_OUTS = 2 * PANEL, MUL_REPEAT = 4096 };
 
 struct mul_job {
     const struct kernels *k;
     struct mat w;
-    float x[MUL_ROWS * MUL_DEPTH], scale[MUL_ROWS];
-    uint8_t split[MUL_ROWS * 2 * MUL_DEPTH]; /* x in 16 bits, where int8 weights want it so */
+    float x[MUL_ROWS * MUL_DEPTH]; /* all 0, as the same in 8 bits */
     float y[SUMS][MUL_ROWS * MUL_OUTS];
 };
 
@@ -212,8 +211,8 @@ static void mul_part(void *arg, uint32_t piece, size_t i0, size_t i1)
     float *y = j->y[piece % SUMS];
     for (size_t i = i0; i < i1; i++) {
         if (mat_has_quads(k, &j->w))
-            k->panels16(j->w.pack, 0, 0, MUL_OUTS / PANEL, j->split, 2 * MUL_DEPTH, j->scale,
-                        MUL_ROWS, y, MUL_OUTS, NULL);
+            k->panels_q8(j->w.pack, 0, 0, MUL_OUTS / PANEL, (const int8_t *)j->x,
+                         q8_bytes(MUL_DEPTH), MUL_ROWS, y, MUL_OUTS, NULL);
         else if (mat_has_panels(k, &j->w))
             k->panels(j->w.pack, 0, 0, MUL_OUTS / PANEL, j->x, MUL_DEPTH, MUL_ROWS, y, MUL_OUTS,
                       NULL);
@@ -233,7 +232,7 @@ double terra_machine_multiplies(uint32_t threads, enum terra_dtype dtype, uint32
     j->k = kernels_get(NULL);
     j->w = (struct mat){
         .dtype = dtype, .rows = MUL_OUTS, .cols = MUL_DEPTH, .data = w, .scale = scale};
-    bool quads = dtype == TERRA_I8 && j->k->panels16;
+    bool quads = dtype == TERRA_I8 && j->k->panels_q8;
     void *memory = aligned_alloc(64, pack_size(&j->w, 1, quads));
     if (p && memory) {
         pack_fill(&pack, &j->w, 1, quads, memory);

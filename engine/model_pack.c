@@ -27,7 +27,7 @@ struct packer {
     struct arena a;
     struct pack *next; /* NULL: measuring */
     size_t n;
-    bool quads; /* the kernel set has products in 16 bits */
+    bool quads; /* the kernel set has products by fours */
 };
 
 static void pack_mat(struct packer *p, struct mat *w, uint32_t groups, bool quads)
@@ -53,7 +53,7 @@ static void pack_projection(struct packer *p, struct projection *j)
         pack_mat(p, &j->w, j->conv.length * j->conv.kernel, true);
 }
 
-/* The first matrix has long rows: only products in 16 bits make a copy worth it. */
+/* The first matrix has long rows: only products by fours make a copy worth it. */
 static void pack_controller(struct packer *p, struct ff_weights *w)
 {
     if (p->quads && w->ctl1.cols <= QUAD_DEPTH && pack_size(&w->ctl1, 1, true))
@@ -192,7 +192,7 @@ static void want_huge_pages(const struct arena *a)
 bool model_pack(struct terra_model *m, struct err *e)
 {
     const struct kernels *k = kernels_get(NULL);
-    struct packer p = {.quads = k->panels16 != NULL};
+    struct packer p = {.quads = k->panels_q8 != NULL};
     if (!k->panels)
         return true;
     pack_all(&p, m);

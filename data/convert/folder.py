@@ -65,7 +65,7 @@ class Storage:
     they are int8. The choice of units is sensitive, so that by default its controllers
     and all that is read once or one row at a time (embeddings, positions, the encoder's
     attention) stay exact, and so do gates and SRU branches, which are small; on the golden
-    models 99.3% of the choices are then those of float32, against 94.7% with int8 everywhere.
+    models 99.2% of the choices are then those of float32, against 94.3% with int8 everywhere.
     """
 
     dtype: str = "f32"

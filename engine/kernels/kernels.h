@@ -25,8 +25,7 @@ struct pack {
     uint32_t groups, panels, slab, depth; /* depth: inputs; slab divides panels */
     const void *data;                     /* [panels / slab][groups][slab][depth][PANEL] */
     const float *scale; /* [panels / slab][groups][slab][PANEL] for TERRA_I8, else NULL */
-    const int32_t *sum; /* NULL, or data is [..][slab][depth / 4][PANEL][4], and the weights
-                         * of every output add up to this */
+    bool quads; /* data is [..][slab][depth / 4][PANEL][4]: weights + 128, unsigned bytes */
 };
 
 /* Where panel `panel` of a group is, counted in panels. */
@@ -45,8 +44,8 @@ struct mat {
 };
 
 /* Packs `w`, whose rows are `groups` equal runs of whole panels, into pack_size bytes,
- * aligned to 64; by fours of inputs with sums if `quads`.  pack_size is 0 if the runs are no
- * whole panels, or for quads if w is not int8 or its inputs are no multiple of 4. */
+ * aligned to 64; by fours of inputs if `quads`.  pack_size is 0 if the runs are no whole
+ * panels, or for quads if w is not int8 or its inputs are no multiple of 4. */
 size_t pack_size(const struct mat *w, uint32_t groups, bool quads);
 void pack_fill(struct pack *p, const struct mat *w, uint32_t groups, bool quads, void *memory);
 
@@ -55,6 +54,27 @@ struct fetch {
     const char *p; /* never NULL */
     size_t lines;  /* of 64 bytes */
 };
+
+/* Activations for packs by fours: a row of n values as whole numbers of -127 .. 127, then a
+ * q8_block for every Q8_BLOCK of them, the last of which takes what is left over.  A value is
+ * scale * number, off by at most half a scale, max |x| / 127 of its block. */
+enum { Q8_BLOCK = 128 };
+#define Q8_LEAST 1e-30f /* a block of smaller values is zero: 127 / max must be finite */
+
+struct q8_block {
+    float scale;   /* NaN if a value is not finite */
+    int32_t start; /* -128 * (sum of the numbers): what weights plus 128 add too much */
+};
+
+static inline size_t q8_blocks(size_t n)
+{
+    return n < Q8_BLOCK ? 1 : n / Q8_BLOCK;
+}
+
+static inline size_t q8_bytes(size_t n)
+{
+    return n + q8_blocks(n) * sizeof(struct q8_block);
+}
 
 struct kernels {
     const char *name;
@@ -83,20 +103,19 @@ struct kernels {
     void (*panels)(const struct pack *w, size_t group, size_t p0, size_t p1, const float *x,
                    size_t ld_x, size_t n, float *y, size_t ld_y, struct fetch *f);
 
-    /* The same for packs with sums, from activations in 16 bits: `split` turns n values
-     * x[i] * gate[i] into 2 n bytes and a scale.  Gates are of type t; NULL: 1.  Rows are ld_x
-     * bytes apart.  NULL where the CPU has no such instructions. */
-    void (*split)(const float *x, const void *gate, enum terra_dtype t, size_t n, uint8_t *out,
-                  float *scale);
-    void (*panels16)(const struct pack *w, size_t group, size_t p0, size_t p1, const uint8_t *x,
-                     size_t ld_x, const float *x_scale, size_t n, float *y, size_t ld_y,
-                     struct fetch *f);
+    /* The same for packs by fours, from rows in 8 bits, ld_x bytes apart.  `quantize` makes
+     * q8_bytes(n) bytes of gain * x[i] * gate[i]; gates are of type t, without their scale;
+     * NULL: 1.  NULL where the CPU has no such instructions. */
+    void (*quantize)(const float *x, const void *gate, enum terra_dtype t, float gain, size_t n,
+                     int8_t *out);
+    void (*panels_q8)(const struct pack *w, size_t group, size_t p0, size_t p1, const int8_t *x,
+                      size_t ld_x, size_t n, float *y, size_t ld_y, struct fetch *f);
 
-    /* Packs int8 rows for panels16 on the fly, with sums: n rows of `depth` inputs as outputs
-     * (n a multiple of PANEL, depth of 4), or the `width` columns of n rows as outputs (n a
-     * multiple of 4, width of PANEL).  NULL where `split` is. */
-    void (*pack_rows)(const int8_t *w, size_t n, size_t depth, int8_t *out, int32_t *sum);
-    void (*pack_columns)(const int8_t *w, size_t n, size_t width, int8_t *out, int32_t *sum);
+    /* Packs int8 rows by fours on the fly: n rows of `depth` inputs as outputs (n a multiple
+     * of PANEL, depth of 4), or the `width` columns of n rows as outputs (n a multiple of 4,
+     * width of PANEL).  NULL where `quantize` is. */
+    void (*pack_rows)(const int8_t *w, size_t n, size_t depth, uint8_t *out);
+    void (*pack_columns)(const int8_t *w, size_t n, size_t width, uint8_t *out);
 
     /* Writes columns [c0, c1) of rows [r0, r1) as float, ld floats apart. */
     void (*expand)(const struct mat *w, size_t r0, size_t r1, size_t c0, size_t c1, float *out,
@@ -135,12 +154,12 @@ const struct kernels *kernels_get(const char *name);
 /* Whether set k can use the packed copy of w, and in which form. */
 static inline bool mat_has_panels(const struct kernels *k, const struct mat *w)
 {
-    return w->pack && !w->pack->sum && k->panels;
+    return w->pack && !w->pack->quads && k->panels;
 }
 
 static inline bool mat_has_quads(const struct kernels *k, const struct mat *w)
 {
-    return w->pack && w->pack->sum && k->panels16;
+    return w->pack && w->pack->quads && k->panels_q8;
 }
 
 static inline size_t dtype_size(enum terra_dtype t)

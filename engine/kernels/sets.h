@@ -18,13 +18,12 @@
 extern const struct kernels kernels_scalar;
 #ifdef TERRA_X86_SETS
 extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512vnni;
-void vnni_split(const float *x, const void *gate, enum terra_dtype t, size_t n, uint8_t *out,
-                float *scale);
-void vnni_panels(const struct pack *p, size_t group, size_t p0, size_t p1, const uint8_t *x,
-                 size_t ld_x, const float *x_scale, size_t n, float *y, size_t ld_y,
-                 struct fetch *f);
-void vnni_pack_rows(const int8_t *w, size_t n, size_t depth, int8_t *out, int32_t *sum);
-void vnni_pack_columns(const int8_t *w, size_t n, size_t width, int8_t *out, int32_t *sum);
+void vnni_quantize(const float *x, const void *gate, enum terra_dtype t, float gain, size_t n,
+                   int8_t *out);
+void vnni_panels(const struct pack *p, size_t group, size_t p0, size_t p1, const int8_t *x,
+                 size_t ld_x, size_t n, float *y, size_t ld_y, struct fetch *f);
+void vnni_pack_rows(const int8_t *w, size_t n, size_t depth, uint8_t *out);
+void vnni_pack_columns(const int8_t *w, size_t n, size_t width, uint8_t *out);
 #endif
 #ifdef TERRA_NEON_SET
 extern const struct kernels kernels_neon;

@@ -16,7 +16,7 @@
 #include <string.h>
 
 static const char *const names[] = {"scalar", "avx2", "avx512", "avx512vnni", "neon"};
-enum { SETS = 5, MAX_ROWS = 128, MAX_COLS = 300, GUARD = 64 };
+enum { SETS = 5, MAX_ROWS = 256, MAX_COLS = 300, GUARD = 64 };
 
 static uint32_t seed = 1;
 
@@ -190,21 +190,62 @@ static void check_panels(const struct kernels *k, const struct kernels *ref, enu
     free(s.memory);
 }
 
-/* Products in 16 bits against exact sums of the unrounded values: off by half a step of each
- * input, times its weight. */
+/* What a row in 8 bits stands for, against the values it was made from: off by half a step of
+ * its block, and the sums that products start with are those of its numbers. */
+static void check_q8(const float *x, size_t n, const int8_t *q8, float *value)
+{
+    for (size_t b = 0; b < q8_blocks(n); b++) {
+        size_t k0 = b * Q8_BLOCK, k1 = b + 1 < q8_blocks(n) ? k0 + Q8_BLOCK : n;
+        struct q8_block z;
+        memcpy(&z, q8 + n + b * sizeof z, sizeof z);
+        float max = 0;
+        int32_t sum = 0;
+        for (size_t k = k0; k < k1; k++) {
+            max = fmaxf(max, fabsf(x[k]));
+            sum += q8[k];
+            value[k] = z.scale * (float)q8[k];
+            assert_true(fabsf(value[k] - x[k]) <= 0.5001f * fabsf(z.scale));
+        }
+        assert_true(fabsf(fabsf(z.scale) - max / 127) <= 1e-6f * max);
+        assert_int_equal(z.start, -128 * sum);
+    }
+}
+
+/* Values that are not finite, and those too small to tell from 0. */
+static void check_q8_limits(const struct kernels *k, const struct pack *p, float *x)
+{
+    size_t cols = p->depth;
+    int8_t q8[MAX_COLS + 2 * sizeof(struct q8_block)];
+    float y[PANEL] = {0};
+    x[cols / 2] = INFINITY;
+    k->quantize(x, NULL, TERRA_F32, 1, cols, q8);
+    k->panels_q8(p, 0, 0, 1, q8, q8_bytes(cols), 1, y, 1, NULL);
+    assert_true(isnan(y[0]) && isnan(y[PANEL - 1]));
+    for (int small = 0; small < 2; small++) {
+        for (size_t i = 0; i < cols; i++)
+            x[i] = small ? 1e-40f : 0;
+        k->quantize(x, NULL, TERRA_F32, 1, cols, q8);
+        memset(y, 0, sizeof y);
+        k->panels_q8(p, 0, 0, 1, q8, q8_bytes(cols), 1, y, 1, NULL);
+        for (size_t o = 0; o < PANEL; o++)
+            assert_true(y[o] == 0);
+    }
+}
+
+/* Products of rows in 8 bits against plain products of the values they stand for. */
 static void check_quads(const struct kernels *k, const struct kernels *ref, enum terra_dtype t,
                         uint32_t cols)
 {
-    enum { N = 9, OUTS = 3 * PANEL };
-    struct sample s;
+    enum { N = 23, OUTS = 11 * PANEL };
+    struct sample s, gates[3];
     struct pack p;
-    struct sample gates[3];
-    float x[N * MAX_COLS], gate[MAX_COLS], want[N * OUTS], got[N * OUTS], one[PANEL], scale[N];
-    uint8_t split[2 * N * MAX_COLS];
+    float x[N * MAX_COLS], value[N * MAX_COLS], gate[MAX_COLS], want[N * OUTS], got[N * OUTS];
+    float one[OUTS];
+    int8_t q8[N * (MAX_COLS + 2 * sizeof(struct q8_block))];
     make(&s, t, OUTS, cols);
-    size_t size = pack_size(&s.w, 1, true);
+    size_t ld = q8_bytes(cols), size = pack_size(&s.w, 1, true);
     assert_int_equal(size == 0, t != TERRA_I8 || cols % 4 != 0);
-    if (size == 0 || !k->panels16) {
+    if (size == 0 || !k->panels_q8) {
         free(s.memory);
         return;
     }
@@ -216,37 +257,29 @@ static void check_quads(const struct kernels *k, const struct kernels *ref, enum
     for (size_t i = 0; i < N; i++) { /* gates of every type, and none */
         const struct mat *g = &gates[i % 4 % 3].w;
         bool gated = i % 4 < 3;
-        k->split(x + i * cols, gated ? g->data : NULL, g->dtype, cols, split + i * 2 * cols,
-                 &scale[i]);
-        if (!gated)
-            continue;
-        scale[i] *= g->dtype == TERRA_I8 ? *g->scale : 1;
+        float gain = gated && g->dtype == TERRA_I8 ? *g->scale : -0.25f;
+        k->quantize(x + i * cols, gated ? g->data : NULL, g->dtype, gain, cols, q8 + i * ld);
         ref->expand(g, 0, 1, 0, cols, gate, cols);
         for (size_t c = 0; c < cols; c++)
-            x[i * cols + c] *= gate[c];
+            x[i * cols + c] *= (gated ? gate[c] : 1) * (gain < 0 ? gain : 1);
+        check_q8(x + i * cols, cols, q8 + i * ld, value + i * cols);
     }
     for (size_t i = 0; i < 3; i++)
         free(gates[i].memory);
-    ref->rows(&s.w, 0, OUTS, x, cols, N, want, OUTS);
-    memset(got, 0, sizeof got);
-    k->panels16(&p, 0, 0, 3, split, 2 * cols, scale, N, got, OUTS, NULL);
-    near(got, want, N * OUTS, 1.6e-5f * (float)cols * 0.06f * 127);
-    for (size_t i = 0; i < N; i++)
-        for (size_t o = 0; o < 3; o++) {
-            memset(one, 0, sizeof one);
-            k->panels16(&p, 0, o, o + 1, split + i * 2 * cols, 2 * cols, scale + i, 1, one, 1,
-                        NULL);
-            assert_memory_equal(one, got + i * OUTS + o * PANEL, sizeof one);
-        }
-    x[cols / 2] = INFINITY;
-    k->split(x, NULL, TERRA_F32, cols, split, scale);
-    assert_true(isnan(scale[0]));
-    memset(x, 0, cols * sizeof *x);
-    k->split(x, NULL, TERRA_F32, cols, split, scale);
-    memset(one, 0, sizeof one);
-    k->panels16(&p, 0, 0, 1, split, 2 * cols, scale, 1, one, 1, NULL);
-    for (size_t o = 0; o < PANEL; o++)
-        assert_true(one[o] == 0);
+    ref->rows(&s.w, 0, OUTS, value, cols, N, want, OUTS);
+    for (size_t n = 1; n <= N; n += n < 7 ? 1 : 8) {
+        memset(got, 0, sizeof got);
+        k->panels_q8(&p, 0, 0, OUTS / PANEL, q8, ld, n, got, OUTS, NULL);
+        near(got, want, n * OUTS, 1e-6f * (float)cols * 0.06f * 127);
+    }
+    for (size_t i = 0; i < N; i++) { /* however they are shared out: the same bits */
+        memset(one, 0, sizeof one);
+        for (size_t o = 0, m = 1; o < OUTS / PANEL; o += m, m = 1 + i % 4)
+            k->panels_q8(&p, 0, o, o + m < 11 ? o + m : 11, q8 + i * ld, ld, 1, one + o * PANEL,
+                         OUTS, NULL);
+        assert_memory_equal(one, got + i * OUTS, sizeof one);
+    }
+    check_q8_limits(k, &p, x);
     free(memory);
     free(s.memory);
 }
@@ -255,8 +288,8 @@ static void every_set(void (*check)(const struct kernels *, const struct kernels
                                     enum terra_dtype, uint32_t),
                       bool with_scalar)
 {
-    const uint32_t cols[] = {1,  2,  7,  8,  15,  16,  17,  31, 48,
-                             63, 64, 65, 96, 127, 128, 200, 257};
+    const uint32_t cols[] = {1,  2,  7,  8,   15,  16,  17,  31,  48, 63,
+                             64, 65, 96, 127, 128, 200, 257, 260, 300};
     const struct kernels *ref = kernels_get("scalar");
     for (size_t i = with_scalar ? 0 : 1; i < SETS; i++) {
         const struct kernels *k = kernels_get(names[i]);
