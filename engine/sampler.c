@@ -3,6 +3,7 @@
 
 #include "engine/kernels/kernels.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -15,6 +16,7 @@ void sampler_layout(struct sampler *s, struct arena *a, uint32_t n)
     s->work = arena_get(a, n, sizeof *s->work);
     s->marked = arena_get(a, n, sizeof *s->marked);
     s->heap = arena_get(a, n, sizeof *s->heap);
+    s->mass = arena_get(a, (n + RUN - 1) / RUN, sizeof *s->mass);
 }
 
 size_t sampler_first_bad(const float *x, size_t n)
@@ -119,21 +121,31 @@ static void sift_down(struct sampler_candidate *heap, uint32_t n, uint32_t i)
     heap[i] = moving;
 }
 
-/* A draw from all candidates: no order needed.  `work` becomes their probabilities. */
+/* A draw from all candidates: no order needed.  First the run of ids that it falls into, then
+ * the id.  `work` may be changed. */
 static int32_t draw_any(struct sampler *s, float t, float max, double u)
 {
-    double at = 0;
+    const struct kernels *k = kernels_get(NULL);
+    double mass = 0, at = 0;
+    float sharper = fminf(1 / t, FLT_MAX); /* finite: the best ones' 0 stays 0 */
+    for (uint32_t i = 0; t != 1 && i < s->n; i++)
+        s->work[i] = max + (s->work[i] - max) * sharper;
+    for (uint32_t from = 0, run = 0; from < s->n; from += RUN, run++) {
+        s->mass[run] = k->sum_exp(s->work + from, s->n - from < RUN ? s->n - from : RUN, max);
+        mass += s->mass[run];
+    }
     int32_t last = 0;
-    for (uint32_t i = 0; i < s->n; i++)
-        s->work[i] = (s->work[i] - max) / t;
-    kernels_get(NULL)->softmax(s->work, s->n);
-    for (uint32_t i = 0; i < s->n; i++) {
-        if (s->work[i] == 0)
+    for (uint32_t from = 0, run = 0; from < s->n; from += RUN, run++) {
+        if (at + s->mass[run] < u * mass) {
+            at += s->mass[run];
             continue;
-        last = (int32_t)i;
-        at += s->work[i];
-        if (at > u)
-            break;
+        }
+        for (uint32_t i = from; i < s->n && at <= u * mass; i++) {
+            double p = exp(s->work[i] - max);
+            at += p;
+            last = p > 0 ? (int32_t)i : last;
+        }
+        break;
     }
     return last;
 }

@@ -25,6 +25,7 @@ struct sampler {
     float *work;                    /* [n] adjusted logits */
     uint8_t *marked;                /* [n] zero between calls */
     struct sampler_candidate *heap; /* [n] */
+    double *mass;                   /* of every run of ids */
 };
 
 void sampler_layout(struct sampler *s, struct arena *a, uint32_t n);
