@@ -77,24 +77,9 @@ struct pool *compute_pool(const struct compute *c)
 
 void compute_soon(struct compute *c, const struct span *list, uint32_t n)
 {
-    c->soon = list;
-    c->n_soon = n;
-    for (uint32_t i = 0; i < compute_threads(c); i++)
-        c->cursor[i] = (struct soon_cursor){.f = {(const char *)c->tile, 0}};
-}
-
-/* Of what is not shared every thread has a contiguous part, as it later has of the work. */
-struct fetch *compute_fetch(struct compute *c, uint32_t thread)
-{
-    struct soon_cursor *s = &c->cursor[thread];
-    if (s->f.lines == 0 && s->next < c->n_soon) {
-        const struct span *w = &c->soon[s->next++];
-        size_t lines = (w->bytes + LINE - 1) / LINE, threads = compute_threads(c);
-        size_t l0 = w->shared ? 0 : lines * thread / threads;
-        size_t l1 = w->shared ? lines : lines * (thread + 1) / threads;
-        s->f = (struct fetch){(const char *)w->p + l0 * LINE, l1 - l0};
-    }
-    return &s->f;
+    uint32_t threads = compute_threads(c);
+    for (uint32_t i = 0; i < threads; i++)
+        c->cursor[i].f = (struct fetch){(const char *)c->tile, 0, list, n, i, threads};
 }
 
 void add_bias(const float *bias, size_t n, size_t width, float *y)
@@ -158,7 +143,7 @@ static void quad_rows(const struct linear_job *j, uint32_t thread, size_t t0, si
         quantize_rows(k, j->x + t * depth, depth, 1, n, depth, q8);
         for (size_t i = 0; i < n; i++)
             memset(y + i * outs, 0, (p1 - p0) * PANEL * sizeof *y);
-        k->panels_q8(w, 0, p0, p1, q8, q8_bytes(depth), n, y, outs,
+        k->panels_q8(w, NULL, p0, p1, q8, q8_bytes(depth), n, y, outs,
                      compute_fetch(j->c, thread));
     }
 }
@@ -263,7 +248,8 @@ static void quantize_gated(const struct factored_job *j, size_t i0, size_t i1, i
 static struct fetch next_gates(const struct factored_job *j, size_t i0, size_t i1, size_t room)
 {
     size_t bytes = min_size(room, i1 - i0) * j->gate->cols * dtype_size(j->gate->dtype);
-    return (struct fetch){mat_row(j->gate, i0 % j->modules), j->n == 1 ? bytes / LINE : 0};
+    return (struct fetch){.p = mat_row(j->gate, i0 % j->modules),
+                          .lines = j->n == 1 ? bytes / LINE : 0};
 }
 
 /* A few rows at a time: gates arrive while rows before them are multiplied. */
@@ -278,7 +264,7 @@ static void quads_part(void *arg, uint32_t thread, size_t i0, size_t i1)
         size_t t1 = min_size(t0 + room, i1);
         quantize_gated(j, t0, t1, q8);
         struct fetch *soon = compute_fetch(j->c, thread), next = next_gates(j, t1, i1, room);
-        j->c->k->panels_q8(w, 0, 0, w->panels, q8, q8_bytes(d), t1 - t0, j->y + t0 * m, m,
+        j->c->k->panels_q8(w, NULL, 0, w->panels, q8, q8_bytes(d), t1 - t0, j->y + t0 * m, m,
                            next.lines ? &next : soon);
     }
 }
@@ -306,7 +292,7 @@ static void wide_part(void *arg, uint32_t thread, size_t p0, size_t p1)
     for (size_t i = 0; i < n; i++)
         set_bias(j->bias ? j->bias + i % j->modules * m + p0 * PANEL : NULL, (p1 - p0) * PANEL,
                  j->y + i * m + p0 * PANEL);
-    j->c->k->panels_q8(j->proj->pack, 0, p0, p1, (const int8_t *)j->gated, q8_bytes(d), n,
+    j->c->k->panels_q8(j->proj->pack, NULL, p0, p1, (const int8_t *)j->gated, q8_bytes(d), n,
                        j->y + p0 * PANEL, m, NULL);
 }
 

@@ -24,11 +24,6 @@ struct pool *compute_pool(const struct compute *c);
 
 /* Memory that the coming calls will read, in that order.  Calls bound by multiplies fetch it
  * into the cache along the way.  The list stays the caller's; n 0 ends it. */
-struct span {
-    const void *p;
-    size_t bytes;
-    bool shared; /* every thread reads all of it, not its own part */
-};
 void compute_soon(struct compute *c, const struct span *list, uint32_t n);
 
 /* Most inputs of a matrix packed by fours that compute_linear or compute_choose is given: a

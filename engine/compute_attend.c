@@ -216,7 +216,7 @@ static void score_quads(const struct attend_job *j, const struct query_tile *t, 
                          .scale = t->k.scale + r0,
                          .quads = true};
         kern->pack_rows((const int8_t *)t->k.data + r0 * dh, r1 - r0, dh, z->w);
-        kern->panels_q8(&p, 0, 0, p.panels, z->x, q8_bytes(dh), n, t->s + r0, ld, NULL);
+        kern->panels_q8(&p, NULL, 0, p.panels, z->x, q8_bytes(dh), n, t->s + r0, ld, NULL);
     }
     if (whole == t->most)
         return;
@@ -250,7 +250,8 @@ static void mix_quads(const struct attend_job *j, const struct query_tile *t, st
             kern->quantize(t->s + i * ld + r0, t->v.scale + r0, TERRA_F32, 1, depth,
                            z->x + i * q8_bytes(depth));
         kern->pack_columns((const int8_t *)t->v.data + r0 * dh, depth, dh, z->w);
-        kern->panels_q8(&p, 0, 0, p.panels, z->x, q8_bytes(depth), n, t->out, t->width, NULL);
+        kern->panels_q8(&p, NULL, 0, p.panels, z->x, q8_bytes(depth), n, t->out, t->width,
+                        NULL);
     }
     struct mat rest = t->v;
     rest.rows = (uint32_t)(t->most - whole);

@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: MIT */
 #include "engine/compute_internal.h"
 
+enum { MOST_TAPS = 64 };
+
 struct conv_job {
     struct compute *c;
     const struct conv_call *call;
@@ -21,9 +23,7 @@ struct conv_tile {
     const float *x; /* `length` rows */
     size_t m0, m1, o0, o1;
     float *y;
-    /* if job->q8: modules [s0, s1) of every row in 8 bits; NULL: not yet */
-    size_t s0, s1;
-    int8_t *q8;
+    int8_t *q8; /* if job->q8: [length][q8_modules] rows in 8 bits; NULL: not yet */
 };
 
 /* Whether all calls take x in 8 bits, and a tile's rows fit a thread's scratch.  A call that
@@ -33,21 +33,48 @@ static bool can_q8(const struct conv_job *j)
     const struct conv_shape *s = j->call->s;
     size_t rows = s->length * (CONV_MODULES + 2 * j->half);
     for (uint32_t k = 0; k < j->n_calls; k++)
-        if (!mat_has_quads(j->c->k, j->call[k].w))
+        if (!mat_has_quads(j->c->k, j->call[k].w) ||
+            s->length * j->call[k].s->kernel > MOST_TAPS)
             return false;
     return rows * q8_bytes(s->c_in) <= TILE_FLOATS * sizeof(float);
+}
+
+/* The tile's modules and `half` on either side, zeros where there are none. */
+static size_t q8_modules(const struct conv_tile *t)
+{
+    return t->m1 - t->m0 + 2 * t->job->half;
 }
 
 static void quantize_tile(struct conv_tile *t)
 {
     const struct conv_shape *s = t->call->s;
-    size_t half = t->job->half, wide = (size_t)s->modules * s->c_in;
-    t->s0 = t->m0 < half ? 0 : t->m0 - half;
-    t->s1 = min_size(t->m1 + half, s->modules);
-    t->q8 = q8_tile(t->job->c, t->thread);
-    for (size_t a = 0, n = t->s1 - t->s0; a < s->length; a++)
-        quantize_rows(t->job->c->k, t->x + a * wide + t->s0 * s->c_in, s->c_in, 1, n, s->c_in,
-                      t->q8 + a * n * q8_bytes(s->c_in));
+    size_t half = t->job->half, wide = (size_t)s->modules * s->c_in, ld = q8_bytes(s->c_in);
+    size_t before = t->m0 < half ? half - t->m0 : 0, from = t->m0 + before - half;
+    size_t there = min_size(t->m1 + half, s->modules) - from;
+    size_t after = q8_modules(t) - before - there;
+    int8_t *to = t->q8 = q8_tile(t->job->c, t->thread);
+    for (size_t a = 0; a < s->length; a++) {
+        memset(to, 0, before * ld);
+        to += before * ld;
+        quantize_rows(t->job->c->k, t->x + a * wide + from * s->c_in, s->c_in, 1, there,
+                      s->c_in, to);
+        to += there * ld;
+        memset(to, 0, after * ld);
+        to += after * ld;
+    }
+}
+
+/* All taps at once. */
+static void conv_q8(const struct conv_tile *t)
+{
+    const struct conv_shape *s = t->call->s;
+    size_t ld = q8_bytes(s->c_in), tap[MOST_TAPS];
+    size_t first = t->job->half - (s->kernel - 1) / 2; /* of the job's widest call */
+    for (size_t i = 0; i < (size_t)s->length * s->kernel; i++)
+        tap[i] = (i / s->kernel * q8_modules(t) + first + i % s->kernel) * ld;
+    t->job->c->k->panels_q8(t->call->w->pack, tap, t->o0 / PANEL, t->o1 / PANEL, t->q8, ld,
+                            t->m1 - t->m0, t->y + t->m0 * s->m_out + t->o0, s->m_out,
+                            compute_fetch(t->job->c, t->thread));
 }
 
 /* y of modules [b0, b1) += length tap a, module tap e, whose input starts at module `from`. */
@@ -61,12 +88,6 @@ static void conv_tap(const struct conv_tile *t, size_t a, size_t e, size_t b0, s
     size_t tap = a * s->kernel + e, width = t->o1 - t->o0;
     const float *x = t->x + (a * s->modules + from) * s->c_in;
     float *y = t->y + b0 * s->m_out + t->o0, *tmp = compute_tile(t->job->c, t->thread);
-    if (t->q8) {
-        size_t at = a * (t->s1 - t->s0) + from - t->s0, ld = q8_bytes(s->c_in);
-        k->panels_q8(w->pack, tap, t->o0 / PANEL, t->o1 / PANEL, t->q8 + at * ld, ld, b1 - b0,
-                     y, s->m_out, f);
-        return;
-    }
     if (mat_has_panels(k, w)) {
         k->panels(w->pack, tap, t->o0 / PANEL, t->o1 / PANEL, x, s->c_in, b1 - b0, y, s->m_out,
                   f);
@@ -86,6 +107,10 @@ static void conv_tile(const struct conv_tile *t)
     size_t half = (s->kernel - 1) / 2;
     for (size_t j = t->m0; j < t->m1; j++)
         set_bias(bias ? bias + t->o0 : NULL, t->o1 - t->o0, t->y + j * s->m_out + t->o0);
+    if (t->q8) {
+        conv_q8(t);
+        return;
+    }
     for (size_t a = 0; a < s->length; a++) {
         for (size_t e = 0; e < s->kernel; e++) {
             /* modules whose neighbour j + e - half exists */

@@ -45,7 +45,7 @@ static void scores(const struct choose_job *j, uint32_t thread, size_t t0, size_
         memcpy(z + t * all + z0, w->ctlb + z0, (z1 - z0) * sizeof *z);
     struct fetch *f = compute_fetch(j->c, thread);
     if (quads)
-        k->panels_q8(pack, 0, z0 / PANEL, z1 / PANEL, q8, q8_bytes(r), n, z + z0, all, f);
+        k->panels_q8(pack, NULL, z0 / PANEL, z1 / PANEL, q8, q8_bytes(r), n, z + z0, all, f);
     else
         k->panels(pack, 0, z0 / PANEL, z1 / PANEL, low, r, n, z + z0, all, f);
 }
@@ -74,16 +74,14 @@ static void pick(const struct choose_job *j, size_t t0, size_t n, size_t k0, siz
                 j->c->k->best(j->z + t * all + b * w->units, w->units, &top, &second);
             j->unit[t * w->blocks + b] = (uint16_t)unit;
             j->margin[t * w->blocks + b] = top - second;
-            if (j->n == 1) {
+            if (j->n == 1) /* of w2 only what the ReLU lets through is read, and shared out */
                 fetch_row(&w->w1, b * w->units + unit);
-                fetch_row(&w->w2, b * w->units + unit);
-            }
         }
     }
 }
 
 /* A few blocks at a time: while their logits are computed the next blocks' weights arrive,
- * and the chosen rows of w1 and w2 are on their way as soon as they are known. */
+ * and the chosen rows of w1 are on their way as soon as they are known. */
 static void choose_part(void *arg, uint32_t thread, size_t k0, size_t k1)
 {
     struct choose_job *j = arg;

@@ -33,21 +33,21 @@ enum {
 /* How far a thread has fetched its share of the list. */
 struct soon_cursor {
     struct fetch f;
-    uint32_t next;
-    char pad[64 - sizeof(struct fetch) - sizeof(uint32_t)]; /* a cache line each */
+    char pad[64 - sizeof(struct fetch)]; /* a cache line each */
 };
 
 struct compute {
     const struct kernels *k;
     struct pool *pool;
-    float *tile; /* [threads][TILE_FLOATS] */
-    const struct span *soon;
-    uint32_t n_soon;
+    float *tile;                /* [threads][TILE_FLOATS] */
     struct soon_cursor *cursor; /* [threads] */
 };
 
 /* What `thread` may fetch next. */
-struct fetch *compute_fetch(struct compute *c, uint32_t thread);
+static inline struct fetch *compute_fetch(const struct compute *c, uint32_t thread)
+{
+    return &c->cursor[thread].f;
+}
 
 static inline float *compute_tile(const struct compute *c, uint32_t thread)
 {

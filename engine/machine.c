@@ -211,7 +211,7 @@ static void mul_part(void *arg, uint32_t piece, size_t i0, size_t i1)
     float *y = j->y[piece % SUMS];
     for (size_t i = i0; i < i1; i++) {
         if (mat_has_quads(k, &j->w))
-            k->panels_q8(j->w.pack, 0, 0, MUL_OUTS / PANEL, (const int8_t *)j->x,
+            k->panels_q8(j->w.pack, NULL, 0, MUL_OUTS / PANEL, (const int8_t *)j->x,
                          q8_bytes(MUL_DEPTH), MUL_ROWS, y, MUL_OUTS, NULL);
         else if (mat_has_panels(k, &j->w))
             k->panels(j->w.pack, 0, 0, MUL_OUTS / PANEL, j->x, MUL_DEPTH, MUL_ROWS, y, MUL_OUTS,

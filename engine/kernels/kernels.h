@@ -49,11 +49,36 @@ struct mat {
 size_t pack_size(const struct mat *w, uint32_t groups, bool quads);
 void pack_fill(struct pack *p, const struct mat *w, uint32_t groups, bool quads, void *memory);
 
-/* Memory that will be read soon: fetched into the cache while something else is computed. */
+/* Memory that will be read soon. */
+struct span {
+    const void *p;
+    size_t bytes;
+    bool shared; /* every thread reads all of it, not its own part */
+};
+
+/* What a thread may fetch into the cache while it computes something else: `lines` of 64 bytes
+ * from p on, and after them its parts of `left` spans. */
 struct fetch {
     const char *p; /* never NULL */
-    size_t lines;  /* of 64 bytes */
+    size_t lines;
+    const struct span *next;
+    uint32_t left, thread, threads;
 };
+
+/* Goes on to the next span if this one is fetched.  Of what is not shared every thread has a
+ * contiguous part, as it later has of the work. */
+static inline void fetch_more(struct fetch *f)
+{
+    for (; !f->lines && f->left; f->left--, f->next++) {
+        size_t lines = (f->next->bytes + 63) / 64, l0 = 0;
+        if (!f->next->shared) {
+            l0 = lines * f->thread / f->threads;
+            lines = lines * (f->thread + 1) / f->threads;
+        }
+        f->p = (const char *)f->next->p + l0 * 64;
+        f->lines = lines - l0;
+    }
+}
 
 /* Activations for packs by fours: a row of n values as whole numbers of -127 .. 127, then a
  * q8_block for every Q8_BLOCK of them, the last of which takes what is left over.  A value is
@@ -103,17 +128,21 @@ struct kernels {
     void (*panels)(const struct pack *w, size_t group, size_t p0, size_t p1, const float *x,
                    size_t ld_x, size_t n, float *y, size_t ld_y, struct fetch *f);
 
-    /* The same for packs by fours, from rows in 8 bits, ld_x bytes apart.  `quantize` makes
-     * q8_bytes(n) bytes of gain * x[i] * gate[i]; gates are of type t, without their scale;
-     * NULL: 1.  NULL where the CPU has no such instructions. */
+    /* The same for packs by fours, from rows in 8 bits, ld_x bytes apart, and for all groups
+     * at once: those of group g begin tap[g] bytes after x[t].  tap NULL: there is one group.
+     * NULL where the CPU has no such instructions. */
+    void (*panels_q8)(const struct pack *w, const size_t *tap, size_t p0, size_t p1,
+                      const int8_t *x, size_t ld_x, size_t n, float *y, size_t ld_y,
+                      struct fetch *f);
+
+    /* Makes such a row: q8_bytes(n) bytes of gain * x[i] * gate[i].  Gates are of type t,
+     * without their scale; NULL: 1.  NULL where panels_q8 is. */
     void (*quantize)(const float *x, const void *gate, enum terra_dtype t, float gain, size_t n,
                      int8_t *out);
-    void (*panels_q8)(const struct pack *w, size_t group, size_t p0, size_t p1, const int8_t *x,
-                      size_t ld_x, size_t n, float *y, size_t ld_y, struct fetch *f);
 
     /* Packs int8 rows by fours on the fly: n rows of `depth` inputs as outputs (n a multiple
      * of PANEL, depth of 4), or the `width` columns of n rows as outputs (n a multiple of 4,
-     * width of PANEL).  NULL where `quantize` is. */
+     * width of PANEL).  NULL where panels_q8 is. */
     void (*pack_rows)(const int8_t *w, size_t n, size_t depth, uint8_t *out);
     void (*pack_columns)(const int8_t *w, size_t n, size_t width, uint8_t *out);
 

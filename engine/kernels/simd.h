@@ -360,6 +360,7 @@ INLINE void panel_tile(enum terra_dtype t, const char *data, size_t bytes, size_
                        float *y, size_t ld_y, struct fetch *f)
 {
     enum { PER = PANEL / LANES };
+    fetch_more(f);
     V acc[MOST_SUMS];
     const int wide = panels * PER;
     const char *ahead = f->p;
@@ -454,7 +455,7 @@ INLINE void panels_typed(enum terra_dtype t, const struct pack *w, size_t group,
 static void panels(const struct pack *w, size_t group, size_t p0, size_t p1, const float *x,
                    size_t ld_x, size_t n, float *y, size_t ld_y, struct fetch *f)
 {
-    struct fetch none = {w->data, 0};
+    struct fetch none = {.p = w->data};
     f = f ? f : &none;
     switch (w->dtype) {
     case TERRA_F32:

@@ -24,8 +24,6 @@
 
 enum { TILE = 6, PAIR = 2, ALONE = 8, LINE = 64, AHEAD = 12288 };
 
-enum { STEP = 64 }; /* values that become a line of bytes */
-
 /* Where the gates of 16 values come from; `t` is known when compiling. */
 struct gates {
     const void *p; /* NULL: all 1 */
@@ -61,18 +59,20 @@ static inline __m512i magnitude(__m512 v)
     return _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
 }
 
-static inline float largest(const float *x, struct gates g, size_t n)
+static inline float largest(__m512i most)
 {
-    __m512i most = _mm512_setzero_si512();
-    size_t k = 0;
-    for (; k + 16 <= n; k += 16)
-        most = _mm512_max_epi32(most, magnitude(gated(x, g, k, 0xFFFF)));
-    if (k < n)
-        most = _mm512_max_epi32(most, magnitude(gated(x, g, k, first(n - k))));
     int32_t bits = _mm512_reduce_max_epi32(most);
     float max;
     memcpy(&max, &bits, sizeof max);
     return max;
+}
+
+/* How a block with this largest magnitude is rounded. */
+static inline float rounding(float max, float gain, struct q8_block *z)
+{
+    bool ok = isfinite(max), some = ok && max > Q8_LEAST;
+    z->scale = some ? max / 127 * gain : ok ? 0 : NAN;
+    return some ? 127 / max : 0;
 }
 
 static inline __m512i whole_number(__m512 v, __m512 factor)
@@ -80,57 +80,72 @@ static inline __m512i whole_number(__m512 v, __m512 factor)
     return _mm512_cvtps_epi32(_mm512_mul_ps(v, factor));
 }
 
-/* STEP values from k on; their sum by lanes. */
-static inline __m512i quantize_step(const float *x, struct gates g, size_t k, __m512 factor,
-                                    int8_t *out)
+static inline __m512i add_up(__m512i sum, __m512i bytes)
+{
+    return _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), bytes);
+}
+
+/* 16 * vectors values, kept in registers; vectors is a multiple of 4. */
+static inline __attribute__((always_inline)) struct q8_block
+quantize_whole(const float *x, struct gates g, float gain, size_t vectors, int8_t *out)
 {
     /* What the packing inside 128-bit lanes has left to do. */
     const __m512i order =
         _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    __m512i q[4];
-    UNROLL for (size_t i = 0; i < 4; i++)
+    struct q8_block z;
+    __m512 v[Q8_BLOCK / 16];
+    __m512i most = _mm512_setzero_si512(), sum = most;
+    UNROLL for (size_t i = 0; i < vectors; i++)
     {
-        q[i] = whole_number(gated(x, g, k + i * 16, 0xFFFF), factor);
+        v[i] = gated(x, g, i * 16, 0xFFFF);
+        most = _mm512_max_epi32(most, magnitude(v[i]));
     }
-    __m512i a = _mm512_packs_epi32(q[0], q[1]), b = _mm512_packs_epi32(q[2], q[3]);
-    _mm512_storeu_si512(out, _mm512_permutexvar_epi32(order, _mm512_packs_epi16(a, b)));
-    return _mm512_add_epi32(_mm512_add_epi32(q[0], q[1]), _mm512_add_epi32(q[2], q[3]));
+    __m512 factor = _mm512_set1_ps(rounding(largest(most), gain, &z));
+    UNROLL for (size_t i = 0; i < vectors; i += 4)
+    {
+        __m512i a =
+            _mm512_packs_epi32(whole_number(v[i], factor), whole_number(v[i + 1], factor));
+        __m512i b =
+            _mm512_packs_epi32(whole_number(v[i + 2], factor), whole_number(v[i + 3], factor));
+        __m512i q = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(a, b));
+        _mm512_storeu_si512(out + i * 16, q);
+        sum = add_up(sum, q);
+    }
+    z.start = -128 * _mm512_reduce_add_epi32(sum);
+    return z;
 }
 
-/* One block: n values from k on. */
-static inline __attribute__((always_inline)) struct q8_block
-quantize_block(const float *x, struct gates g, float gain, size_t k, size_t n, int8_t *out)
+/* A block of any n. */
+static inline struct q8_block quantize_rest(const float *x, struct gates g, float gain,
+                                            size_t n, int8_t *out)
 {
-    g.p = g.p ? (const char *)g.p + k * dtype_size(g.t) : NULL;
-    float max = largest(x + k, g, n);
-    bool ok = isfinite(max), some = ok && max > Q8_LEAST;
-    __m512 factor = _mm512_set1_ps(some ? 127 / max : 0);
-    __m512i sum = _mm512_setzero_si512();
-    size_t i = 0;
-    for (; i + STEP <= n; i += STEP)
-        sum = _mm512_add_epi32(sum, quantize_step(x + k, g, i, factor, out + k + i));
-    for (; i < n; i += 16) {
-        __mmask16 m = first(n - i);
-        __m512i q = whole_number(gated(x + k, g, i, m), factor);
-        _mm_mask_storeu_epi8(out + k + i, m, _mm512_cvtepi32_epi8(q));
+    struct q8_block z;
+    __m512i most = _mm512_setzero_si512(), sum = most;
+    for (size_t i = 0; i < n; i += 16)
+        most = _mm512_max_epi32(most, magnitude(gated(x, g, i, first(n - i))));
+    __m512 factor = _mm512_set1_ps(rounding(largest(most), gain, &z));
+    for (size_t i = 0; i < n; i += 16) {
+        __m512i q = whole_number(gated(x, g, i, first(n - i)), factor);
+        _mm_mask_storeu_epi8(out + i, first(n - i), _mm512_cvtepi32_epi8(q));
         sum = _mm512_add_epi32(sum, q);
     }
-    return (struct q8_block){.scale = some ? max / 127 * gain
-                                      : ok ? 0
-                                           : NAN,
-                             .start = -128 * _mm512_reduce_add_epi32(sum)};
+    z.start = -128 * _mm512_reduce_add_epi32(sum);
+    return z;
 }
 
 static inline __attribute__((always_inline)) void quantize(const float *x, struct gates g,
                                                            float gain, size_t n, int8_t *out)
 {
-    size_t blocks = q8_blocks(n);
-    for (size_t b = 0; b < blocks; b++) {
-        size_t k = b * Q8_BLOCK, rest = n - k;
-        struct q8_block z = b + 1 < blocks || rest == Q8_BLOCK
-                                ? quantize_block(x, g, gain, k, Q8_BLOCK, out)
-                                : quantize_block(x, g, gain, k, rest, out);
-        memcpy(out + n + b * sizeof z, &z, sizeof z);
+    int8_t *tail = out + n;
+    for (size_t left = n, m; left;
+         left -= m, x += m, out += m, tail += sizeof(struct q8_block)) {
+        struct q8_block z;
+        m = left < 2 * Q8_BLOCK ? left : Q8_BLOCK;
+        z = m == Q8_BLOCK       ? quantize_whole(x, g, gain, Q8_BLOCK / 16, out)
+            : m == Q8_BLOCK / 2 ? quantize_whole(x, g, gain, Q8_BLOCK / 32, out)
+                                : quantize_rest(x, g, gain, m, out);
+        memcpy(tail, &z, sizeof z);
+        g.p = g.p ? (const char *)g.p + m * dtype_size(g.t) : NULL;
     }
 }
 
@@ -161,77 +176,172 @@ static inline __m512i four(const int8_t *x)
     return _mm512_set1_epi32(v);
 }
 
-static inline __attribute__((always_inline)) void
-tile(const uint8_t *w, size_t bytes, size_t depth, const float *scale, const int8_t *x,
-     size_t ld_x, int n, int panels, float *y, size_t ld_y, struct fetch *f)
+static inline __m512 panel_scale(const float *scale, size_t panel)
 {
-    __m512 all[TILE * PAIR]; /* ALONE panels of one row fit as well */
-    const char *ahead = f->p;
-    const size_t steps = depth / 4, last = f->lines < 2 * steps ? f->lines : 2 * steps;
-    const size_t blocks = q8_blocks(depth);
+    return _mm512_loadu_ps(scale + panel * PANEL);
+}
+
+/* y += scale * sums */
+static inline void add_to(float *y, __m512 sums, __m512 scale)
+{
+    _mm512_storeu_ps(y, _mm512_fmadd_ps(sums, scale, _mm512_loadu_ps(y)));
+}
+
+/* What the products of one call share. */
+struct product {
+    size_t depth, groups, slab;
+    const size_t *tap;
+    size_t ld_x, ld_y;
+    struct fetch *f;
+};
+
+/* Fetching two lines a step while there are some. */
+struct pace {
+    const char *p, *end;
+};
+
+static inline struct pace pace(struct fetch *f, size_t steps)
+{
+    fetch_more(f);
+    size_t lines = f->lines < 2 * steps ? f->lines : 2 * steps;
+    struct pace z = {f->p, f->p + lines * LINE};
+    f->p = z.end;
+    f->lines -= lines;
+    return z;
+}
+
+static inline void fetch_two(struct pace *z)
+{
+    __builtin_prefetch(z->p, 0, 2);
+    __builtin_prefetch(z->p + LINE, 0, 2);
+    z->p += z->p < z->end ? 2 * LINE : 0;
+}
+
+/* Below, `third` has every third of some rows: the two behind it are a step or twice a step
+ * away, which an address can say.  With a pointer for each gcc runs out of registers. */
+
+/* Ends the steps of block b. */
+static inline size_t block_end(size_t depth, size_t b)
+{
+    return b + 1 < q8_blocks(depth) ? (b + 1) * Q8_BLOCK / 4 : depth / 4;
+}
+
+static inline __attribute__((always_inline)) void tile(const struct product *p,
+                                                       const uint8_t *w, const float *scale,
+                                                       const int8_t *x, int n, int panels,
+                                                       bool taps, float *y)
+{
+    const size_t depth = p->depth, bytes = depth * PANEL, ld_x = p->ld_x;
+    const size_t groups = taps ? p->groups : 1;
+    struct pace z = pace(p->f, depth / 4 * groups);
+    __m512 all[TILE * PAIR];
     UNROLL for (int i = 0; i < n * panels; i++)
     {
         all[i] = _mm512_setzero_ps();
     }
-    for (size_t b = 0, k = 0; b < blocks; b++) {
-        __m512i sum[TILE * PAIR];
-        UNROLL for (int i = 0; i < n; i++)
-        {
-            __m512i start = _mm512_set1_epi32(block_of(x + i * ld_x, depth, b).start);
-            UNROLL for (int j = 0; j < panels; j++)
+    for (size_t g = 0; g < groups; g++) {
+        const int8_t *row = taps ? x + p->tap[g] : x;
+        const int8_t *third[] = {row, row + 3 * ld_x};
+        const uint8_t *v = w + g * p->slab * bytes;
+        for (size_t b = 0, k = 0; b < q8_blocks(depth); b++) {
+            __m512i sum[TILE * PAIR];
+            UNROLL for (int i = 0; i < n; i++)
             {
-                sum[i * panels + j] = start;
+                __m512i start = _mm512_set1_epi32(block_of(row + i * ld_x, depth, b).start);
+                UNROLL for (int j = 0; j < panels; j++)
+                {
+                    sum[i * panels + j] = start;
+                }
             }
-        }
-        for (size_t end = b + 1 < blocks ? (b + 1) * Q8_BLOCK / 4 : steps; k < end; k++) {
-            size_t line = 2 * k < last ? 2 * k : last;
-            __builtin_prefetch(ahead + line * LINE, 0, 2);
-            __builtin_prefetch(ahead + (line < last ? line + 1 : line) * LINE, 0, 2);
-            __m512i v[ALONE];
-            UNROLL for (int j = 0; j < panels; j++)
-            {
-                v[j] = _mm512_loadu_si512(w + j * bytes + k * 4 * PANEL);
+            for (size_t end = block_end(depth, b); k < end; k++) {
+                __m512i vk[PAIR];
+                fetch_two(&z);
+                UNROLL for (int j = 0; j < panels; j++)
+                {
+                    vk[j] = _mm512_loadu_si512(v + j * bytes + k * 4 * PANEL);
+                }
+                UNROLL for (int i = 0; i < n; i++)
+                {
+                    __m512i q = four(third[i / 3] + i % 3 * ld_x + 4 * k);
+                    UNROLL for (int j = 0; j < panels; j++)
+                    {
+                        sum[i * panels + j] =
+                            _mm512_dpbusd_epi32(sum[i * panels + j], vk[j], q);
+                    }
+                }
             }
             UNROLL for (int i = 0; i < n; i++)
             {
-                __m512i q = four(x + i * ld_x + 4 * k);
+                __m512 s = _mm512_set1_ps(block_of(row + i * ld_x, depth, b).scale);
                 UNROLL for (int j = 0; j < panels; j++)
                 {
-                    sum[i * panels + j] = _mm512_dpbusd_epi32(sum[i * panels + j], v[j], q);
+                    __m512 part = _mm512_cvtepi32_ps(sum[i * panels + j]);
+                    if (taps) /* every tap's weights have their own scale */
+                        part = _mm512_mul_ps(part, panel_scale(scale, g * p->slab + (size_t)j));
+                    all[i * panels + j] = _mm512_fmadd_ps(part, s, all[i * panels + j]);
                 }
-            }
-        }
-        UNROLL for (int i = 0; i < n; i++)
-        {
-            __m512 s = _mm512_set1_ps(block_of(x + i * ld_x, depth, b).scale);
-            UNROLL for (int j = 0; j < panels; j++)
-            {
-                all[i * panels + j] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[i * panels + j]),
-                                                      s, all[i * panels + j]);
             }
         }
     }
     UNROLL for (int j = 0; j < panels; j++)
     {
-        __m512 s = _mm512_loadu_ps(scale + j * PANEL);
+        __m512 s = taps ? _mm512_set1_ps(1) : panel_scale(scale, (size_t)j);
         UNROLL for (int i = 0; i < n; i++)
         {
-            float *p = y + i * ld_y + j * PANEL;
-            _mm512_storeu_ps(p, _mm512_fmadd_ps(all[i * panels + j], s, _mm512_loadu_ps(p)));
+            add_to(y + i * p->ld_y + j * PANEL, all[i * panels + j], s);
         }
     }
-    f->p += last * LINE;
-    f->lines -= last;
+}
+
+/* One row: more panels keep the multipliers busy. */
+static inline __attribute__((always_inline)) void alone(const struct product *p,
+                                                        const uint8_t *w, const float *scale,
+                                                        const int8_t *x, int panels, float *y)
+{
+    const size_t depth = p->depth, bytes = depth * PANEL;
+    const uint8_t *third[] = {w, w + 3 * bytes, w + 6 * bytes};
+    struct pace z = pace(p->f, depth / 4);
+    __m512 all[ALONE];
+    UNROLL for (int j = 0; j < panels; j++)
+    {
+        all[j] = _mm512_setzero_ps();
+    }
+    for (size_t b = 0, k = 0; b < q8_blocks(depth); b++) {
+        __m512i sum[ALONE];
+        UNROLL for (int j = 0; j < panels; j++)
+        {
+            sum[j] = _mm512_set1_epi32(block_of(x, depth, b).start);
+        }
+        for (size_t end = block_end(depth, b); k < end; k++) {
+            __m512i q = four(x + 4 * k);
+            fetch_two(&z);
+            UNROLL for (int j = 0; j < panels; j++)
+            {
+                __m512i v = _mm512_loadu_si512(third[j / 3] + j % 3 * bytes + k * 4 * PANEL);
+                sum[j] = _mm512_dpbusd_epi32(sum[j], v, q);
+            }
+        }
+        __m512 s = _mm512_set1_ps(block_of(x, depth, b).scale);
+        UNROLL for (int j = 0; j < panels; j++)
+        {
+            all[j] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[j]), s, all[j]);
+        }
+    }
+    UNROLL for (int j = 0; j < panels; j++)
+    {
+        add_to(y + j * PANEL, all[j], panel_scale(scale, (size_t)j));
+    }
 }
 
 #define CASE(rows)                                                                             \
     case rows:                                                                                 \
-        tile(w, bytes, depth, scale, x, ld_x, rows, panels, y, ld_y, f);                       \
+        tile(p, w, scale, x, rows, panels, taps, y);                                           \
         break
 
-static inline __attribute__((always_inline)) void
-all_rows(const uint8_t *w, size_t bytes, size_t depth, const float *scale, const int8_t *x,
-         size_t ld_x, size_t n, int panels, float *y, size_t ld_y, struct fetch *f)
+static inline __attribute__((always_inline)) void all_rows(const struct product *p,
+                                                           const uint8_t *w, const float *scale,
+                                                           const int8_t *x, size_t n,
+                                                           int panels, bool taps, float *y)
 {
     while (n) {
         size_t tiles = (n + TILE - 1) / TILE, m = (n + tiles - 1) / tiles; /* 8 are 2 times 4 */
@@ -243,34 +353,49 @@ all_rows(const uint8_t *w, size_t bytes, size_t depth, const float *scale, const
             CASE(5);
             CASE(6);
         }
-        x += m * ld_x;
-        y += m * ld_y;
+        x += m * p->ld_x;
+        y += m * p->ld_y;
         n -= m;
     }
 }
 
-void vnni_panels(const struct pack *p, size_t group, size_t p0, size_t p1, const int8_t *x,
+/* How many of so many panels are multiplied at once. */
+static size_t together(size_t panels, bool one_row)
+{
+    if (one_row && panels >= ALONE / 2)
+        return panels >= ALONE ? ALONE : ALONE / 2;
+    return panels >= PAIR ? PAIR : 1;
+}
+
+void vnni_panels(const struct pack *p, const size_t *tap, size_t p0, size_t p1, const int8_t *x,
                  size_t ld_x, size_t n, float *y, size_t ld_y, struct fetch *f)
 {
-    const size_t depth = p->depth, bytes = depth * PANEL, at = pack_at(p, group, p0);
+    const size_t bytes = (size_t)p->depth * PANEL, at = pack_at(p, 0, p0);
     const uint8_t *w = (const uint8_t *)p->data + at * bytes;
     const float *scale = p->scale + at * PANEL;
     /* With nothing else to fetch, the weights themselves, a little ahead. */
-    struct fetch own = {(const char *)w + AHEAD, (p1 - p0) * bytes / LINE};
-    f = f && f->lines ? f : &own;
-    for (size_t m; p0 < p1; p0 += m, w += m * bytes, scale += m * PANEL) {
-        size_t left = p1 - p0;
-        m = n == 1 && left >= ALONE ? ALONE : n == 1 && left >= ALONE / 2 ? ALONE / 2 : PAIR;
-        m = left < m ? 1 : m;
-        if (m == ALONE) /* keeps the multipliers busy */
-            tile(w, bytes, depth, scale, x, ld_x, 1, ALONE, y, ld_y, f);
+    struct fetch own = {.p = (const char *)w + AHEAD, .lines = (p1 - p0) * bytes / LINE};
+    struct product z = {.depth = p->depth,
+                        .groups = p->groups,
+                        .slab = p->slab,
+                        .tap = tap,
+                        .ld_x = ld_x,
+                        .ld_y = ld_y,
+                        .f = f && (f->lines || f->left) ? f : &own};
+    for (size_t m; p0 < p1; p0 += m, w += m * bytes, scale += m * PANEL, y += m * PANEL) {
+        m = together(p1 - p0, n == 1 && !tap);
+        if (m == ALONE)
+            alone(&z, w, scale, x, ALONE, y);
         else if (m == ALONE / 2)
-            tile(w, bytes, depth, scale, x, ld_x, 1, ALONE / 2, y, ld_y, f);
+            alone(&z, w, scale, x, ALONE / 2, y);
+        else if (m == PAIR && tap)
+            all_rows(&z, w, scale, x, n, PAIR, true, y);
         else if (m == PAIR)
-            all_rows(w, bytes, depth, scale, x, ld_x, n, PAIR, y, ld_y, f);
+            all_rows(&z, w, scale, x, n, PAIR, false, y);
+        else if (tap)
+            all_rows(&z, w, scale, x, n, 1, true, y);
         else
-            all_rows(w, bytes, depth, scale, x, ld_x, n, 1, y, ld_y, f);
-        y += m * PANEL;
+            all_rows(&z, w, scale, x, n, 1, false, y);
     }
 }
 

@@ -174,7 +174,7 @@ static void check_panels(const struct kernels *k, const struct kernels *ref, enu
         ref->rows(&s.w, g * OUTS, (g + 1) * OUTS, x, cols, N, want, OUTS);
         for (size_t i = 0; i < N * OUTS; i++)
             got[i] = 0;
-        struct fetch f = {(const char *)x, g}; /* 0 lines, or one */
+        struct fetch f = {.p = (const char *)x, .lines = g}; /* 0 lines, or one */
         for (size_t o = 0; o < PANELS; o += SLAB)
             k->panels(&p, g, o, o + SLAB, x, cols, N, got + o * PANEL, OUTS, &f);
         assert_true(f.lines == 0);
@@ -219,14 +219,14 @@ static void check_q8_limits(const struct kernels *k, const struct pack *p, float
     float y[PANEL] = {0};
     x[cols / 2] = INFINITY;
     k->quantize(x, NULL, TERRA_F32, 1, cols, q8);
-    k->panels_q8(p, 0, 0, 1, q8, q8_bytes(cols), 1, y, 1, NULL);
+    k->panels_q8(p, NULL, 0, 1, q8, q8_bytes(cols), 1, y, 1, NULL);
     assert_true(isnan(y[0]) && isnan(y[PANEL - 1]));
     for (int small = 0; small < 2; small++) {
         for (size_t i = 0; i < cols; i++)
             x[i] = small ? 1e-40f : 0;
         k->quantize(x, NULL, TERRA_F32, 1, cols, q8);
         memset(y, 0, sizeof y);
-        k->panels_q8(p, 0, 0, 1, q8, q8_bytes(cols), 1, y, 1, NULL);
+        k->panels_q8(p, NULL, 0, 1, q8, q8_bytes(cols), 1, y, 1, NULL);
         for (size_t o = 0; o < PANEL; o++)
             assert_true(y[o] == 0);
     }
@@ -269,18 +269,59 @@ static void check_quads(const struct kernels *k, const struct kernels *ref, enum
     ref->rows(&s.w, 0, OUTS, value, cols, N, want, OUTS);
     for (size_t n = 1; n <= N; n += n < 7 ? 1 : 8) {
         memset(got, 0, sizeof got);
-        k->panels_q8(&p, 0, 0, OUTS / PANEL, q8, ld, n, got, OUTS, NULL);
+        k->panels_q8(&p, NULL, 0, OUTS / PANEL, q8, ld, n, got, OUTS, NULL);
         near(got, want, n * OUTS, 1e-6f * (float)cols * 0.06f * 127);
     }
     for (size_t i = 0; i < N; i++) { /* however they are shared out: the same bits */
         memset(one, 0, sizeof one);
         for (size_t o = 0, m = 1; o < OUTS / PANEL; o += m, m = 1 + i % 4)
-            k->panels_q8(&p, 0, o, o + m < 11 ? o + m : 11, q8 + i * ld, ld, 1, one + o * PANEL,
-                         OUTS, NULL);
+            k->panels_q8(&p, NULL, o, o + m < 11 ? o + m : 11, q8 + i * ld, ld, 1,
+                         one + o * PANEL, OUTS, NULL);
         assert_memory_equal(one, got + i * OUTS, sizeof one);
     }
     check_q8_limits(k, &p, x);
     free(memory);
+    free(s.memory);
+}
+
+/* Two groups: what the second multiplies lies a row further on. */
+static void check_taps(const struct kernels *k, const struct kernels *ref, enum terra_dtype t,
+                       uint32_t cols)
+{
+    enum { N = 7, GROUPS = 2, PANELS = 2 * SLAB, OUTS = PANELS * PANEL };
+    float x[(N + 1) * MAX_COLS], value[(N + 1) * MAX_COLS], want[N * OUTS], more[N * OUTS];
+    float got[N * OUTS] = {0}, one[N * OUTS] = {0};
+    int8_t q8[(N + 1) * (MAX_COLS + 2 * sizeof(struct q8_block))];
+    size_t ld = q8_bytes(cols), tap[GROUPS] = {0, ld};
+    struct sample s;
+    struct pack p;
+    make(&s, t, GROUPS * OUTS, cols);
+    size_t size = pack_size(&s.w, GROUPS, true);
+    if (size && k->panels_q8) {
+        void *memory = aligned_alloc(64, (size + 63) / 64 * 64);
+        pack_fill(&p, &s.w, GROUPS, true, memory);
+        fill(x, (N + 1) * cols);
+        for (size_t i = 0; i <= N; i++) {
+            k->quantize(x + i * cols, NULL, TERRA_F32, 1, cols, q8 + i * ld);
+            check_q8(x + i * cols, cols, q8 + i * ld, value + i * cols);
+        }
+        ref->rows(&s.w, 0, OUTS, value, cols, N, want, OUTS);
+        ref->rows(&s.w, OUTS, 2 * OUTS, value + cols, cols, N, more, OUTS);
+        for (size_t i = 0; i < N * OUTS; i++)
+            want[i] += more[i];
+        struct span rest[] = {{x, 200, true}, {x, 0, false}, {x, 64, false}};
+        struct fetch f = {(const char *)x, 3, rest, 3, 1, 2};
+        for (size_t o = 0; o < PANELS; o += SLAB)
+            k->panels_q8(&p, tap, o, o + SLAB, q8, ld, N, got + o * PANEL, OUTS, &f);
+        assert_int_equal(f.lines + f.left, 0);
+        near(got, want, N * OUTS, 2e-6f * (float)cols * 0.14f * 127);
+        for (size_t i = 0; i < N; i++)
+            for (size_t o = 0; o < PANELS; o++)
+                k->panels_q8(&p, tap, o, o + 1, q8 + i * ld, ld, 1, one + i * OUTS + o * PANEL,
+                             OUTS, NULL);
+        assert_memory_equal(one, got, sizeof got);
+        free(memory);
+    }
     free(s.memory);
 }
 
@@ -327,6 +368,7 @@ static void quads_agree(void **state)
 {
     (void)state;
     every_set(check_quads, false);
+    every_set(check_taps, false);
 }
 
 static void norm_and_softmax_agree(void **state)
