@@ -25,7 +25,7 @@ enum {
     SHARE_ROWS = 8, /* positions a thread from which they are shared out, not the outputs */
     CONV_OUT = SLAB * PANEL,
     CHOOSE_ROWS = 18,   /* rows whose logits stay in the second-level cache until the choice */
-    CHOOSE_UNITS = 128, /* controller outputs computed between two looks at the maximum */
+    CHOOSE_UNITS = 256, /* controller outputs computed between two looks at the maximum */
     ROW_GRAIN = 8,
     TILE_FLOATS = GEMM_OUT * GEMM_DEPTH /* scratch of one thread */
 };
