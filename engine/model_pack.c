@@ -19,7 +19,7 @@ enum {
     HUGE_FROM = 4 << 20,  /* bytes */
     FEWEST_MODULES = 4,   /* below, row products are as fast and need no copy */
     NEIGHBOURS = 1 << 16, /* bytes of scales that may lie between copies */
-    MOST_SOON = 4 << 20   /* what comes too early has left the cache again when it is read */
+    MOST_SOON = 8 << 20   /* what comes too early has left the cache again when it is read */
 };
 
 /* One trip over the model measures or fills. */
