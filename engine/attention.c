@@ -296,8 +296,7 @@ void attention_run(struct pass *p, const struct attention *a, struct att_state *
         size_t rows = n - t < p->tile ? n - t : p->tile;
         const float *out =
             output_tile(p, a, st, p->s.o + t * a->heads * a->dv, rows, first + t);
-        for (size_t i = 0; i < rows * d; i++)
-            acc[t * d + i] += out[i];
+        compute_kernels(p->cx)->add(out, rows * d, acc + t * d);
         pass_check(p, "attention", acc + t * d, rows * d);
     }
     pass_clock(p, TERRA_PART_QKV, &clock);

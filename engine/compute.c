@@ -166,7 +166,9 @@ void linear_rows(struct compute *c, const struct mat *w, const float *x, size_t 
     if (!mat_has_quads(c->k, w))
         pool_run(c->pool, w->rows, ROW_GRAIN, gemv_part, &j);
     else if (n < 2 * MODULE_GRAIN)
-        pool_run(c->pool, w->pack->panels, 1, quads_by_panel, &j);
+        pool_run(c->pool, w->pack->panels,
+                 n * w->rows * w->cols > FEW_MULTIPLIES ? 1 : w->pack->panels, quads_by_panel,
+                 &j);
     else
         pool_run(c->pool, n, MODULE_GRAIN, quads_by_row, &j);
 }

@@ -27,6 +27,7 @@ enum {
     CHOOSE_ROWS = 18,   /* rows whose logits stay in the second-level cache until the choice */
     CHOOSE_UNITS = 256, /* controller outputs computed between two looks at the maximum */
     ROW_GRAIN = 8,
+    FEW_MULTIPLIES = 1 << 16, /* done before another thread has heard of them */
     TILE_FLOATS = 96 << 10 /* scratch of one thread: a tile of sgemm, or as many rows in 8 bits
                             * as a thread has of 64 modules (weights are read once for them) */
 };

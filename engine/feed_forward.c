@@ -8,12 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-static void add_rows(float *acc, const float *y, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        acc[i] += y[i];
-}
-
 /* Tells whoever watches which units were chosen. */
 static void report(struct pass *p, const struct ff *ff, size_t first_row, size_t n)
 {
@@ -107,6 +101,7 @@ static void run_sru_branch(struct pass *p, const struct ff *ff, struct ff_state 
 void feed_forward_run(struct pass *p, const struct ff *ff, struct ff_state *st, const float *x,
                       size_t n, size_t first_row, float *acc)
 {
+    const struct kernels *k = compute_kernels(p->cx);
     uint64_t clock = 0;
     pass_clock(p, TERRA_PART_OTHER, &clock);
     for (size_t t = 0; t < n; t += p->tile) {
@@ -116,11 +111,11 @@ void feed_forward_run(struct pass *p, const struct ff *ff, struct ff_state *st, 
         compute_norm(p->cx, ff->ln.scale, ff->ln.bias, ff->ln.center, in, rows, ff->d, p->s.x);
         pass_clock(p, TERRA_PART_OTHER, &clock);
         run_main(p, ff, first_row + t, rows, &clock);
-        add_rows(out, p->s.y, rows * ff->d);
+        k->add(p->s.y, rows * ff->d, out);
         pass_check(p, "feed-forward", out, rows * ff->d);
         if (ff->sru.layers) {
             run_sru_branch(p, ff, st, in, rows);
-            add_rows(out, p->s.y, rows * ff->d);
+            k->add(p->s.y, rows * ff->d, out);
             pass_check(p, "SRU", out, rows * ff->d);
         }
         pass_clock(p, TERRA_PART_OTHER, &clock);

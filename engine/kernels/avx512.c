@@ -132,6 +132,7 @@ const struct kernels kernels_avx512vnni = {
     .expand = expand,
     .norm = norm,
     .softmax = softmax,
+    .add = add,
     .max = max_of,
     .finite = all_finite,
     .best = best,

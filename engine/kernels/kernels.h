@@ -157,6 +157,9 @@ struct kernels {
     /* s[i] = exp(s[i]) / sum of exp(s[j]), in place; n > 0. */
     void (*softmax)(float *s, size_t n);
 
+    /* y[i] += x[i] */
+    void (*add)(const float *x, size_t n, float *y);
+
     /* Largest of n > 0 finite values. */
     float (*max)(const float *x, size_t n);
 

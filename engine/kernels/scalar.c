@@ -143,6 +143,12 @@ static float sum_exp(const float *x, size_t n, float max)
     return (float)sum;
 }
 
+static void add(const float *x, size_t n, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += x[i];
+}
+
 static float max_of(const float *x, size_t n)
 {
     float max = x[0];
@@ -199,6 +205,7 @@ const struct kernels kernels_scalar = {
     .expand = expand,
     .norm = norm,
     .softmax = softmax,
+    .add = add,
     .max = max_of,
     .finite = all_finite,
     .best = best,

@@ -533,6 +533,15 @@ INLINE V v_exp(V x)
     return v_zero_below(v_mul(p, v_exp2i(n)), x, lowest);
 }
 
+static void add(const float *x, size_t n, float *y)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        v_store(y + i, v_add(v_load(y + i), v_load(x + i)));
+    for (; i < n; i++)
+        y[i] += x[i];
+}
+
 static float max_of(const float *x, size_t n)
 {
     size_t i = 0;
@@ -669,6 +678,7 @@ const struct kernels SIMD_SET = {
     .expand = expand,
     .norm = norm,
     .softmax = softmax,
+    .add = add,
     .max = max_of,
     .finite = all_finite,
     .best = best,

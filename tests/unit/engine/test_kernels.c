@@ -375,13 +375,21 @@ static void norm_and_softmax_agree(void **state)
 {
     (void)state;
     const struct kernels *ref = kernels_get("scalar");
-    float x[MAX_COLS], scale[MAX_COLS], bias[MAX_COLS], want[MAX_COLS], got[MAX_COLS];
+    float x[MAX_COLS], scale[MAX_COLS], bias[MAX_COLS], want[MAX_COLS];
+    float got[MAX_COLS + 1];
     for (size_t i = 1; i < SETS; i++) {
         const struct kernels *k = kernels_get(names[i]);
         for (size_t d = 1; k && d < MAX_COLS; d += d < 40 ? 1 : 37) {
             fill(x, d);
             fill(scale, d);
             fill(bias, d);
+            memcpy(want, bias, d * sizeof *want);
+            memcpy(got, bias, d * sizeof *got);
+            got[d] = 1234;
+            ref->add(x, d, want);
+            k->add(x, d, got);
+            assert_memory_equal(got, want, d * sizeof *got);
+            assert_true(got[d] == 1234);
             for (int center = 0; center < 2; center++) {
                 ref->norm(x, d, scale, bias, center, want);
                 k->norm(x, d, scale, bias, center, got);
