@@ -80,6 +80,12 @@ static inline __m512i whole_number(__m512 v, __m512 factor)
     return _mm512_cvtps_epi32(_mm512_mul_ps(v, factor));
 }
 
+/* Unsigned: of a block with infinite values the sum is anything. */
+static inline int32_t start_of(__m512i sum)
+{
+    return (int32_t)(0u - 128u * (uint32_t)_mm512_reduce_add_epi32(sum));
+}
+
 static inline __m512i add_up(__m512i sum, __m512i bytes)
 {
     return _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), bytes);
@@ -111,7 +117,7 @@ quantize_whole(const float *x, struct gates g, float gain, size_t vectors, int8_
         _mm512_storeu_si512(out + i * 16, q);
         sum = add_up(sum, q);
     }
-    z.start = -128 * _mm512_reduce_add_epi32(sum);
+    z.start = start_of(sum);
     return z;
 }
 
@@ -129,7 +135,7 @@ static inline struct q8_block quantize_rest(const float *x, struct gates g, floa
         _mm_mask_storeu_epi8(out + i, first(n - i), _mm512_cvtepi32_epi8(q));
         sum = _mm512_add_epi32(sum, q);
     }
-    z.start = -128 * _mm512_reduce_add_epi32(sum);
+    z.start = start_of(sum);
     return z;
 }
 
@@ -217,15 +223,14 @@ static inline void fetch_two(struct pace *z)
     z->p += z->p < z->end ? 2 * LINE : 0;
 }
 
-/* Below, `third` has every third of some rows: the two behind it are a step or twice a step
- * away, which an address can say.  With a pointer for each gcc runs out of registers. */
-
 /* Ends the steps of block b. */
 static inline size_t block_end(size_t depth, size_t b)
 {
     return b + 1 < q8_blocks(depth) ? (b + 1) * Q8_BLOCK / 4 : depth / 4;
 }
 
+/* `third` has every third of the rows (or panels): the two behind it are a step or twice a step
+ * away, which an address can say.  With a pointer for each gcc runs out of registers. */
 static inline __attribute__((always_inline)) void tile(const struct product *p,
                                                        const uint8_t *w, const float *scale,
                                                        const int8_t *x, int n, int panels,
@@ -241,7 +246,7 @@ static inline __attribute__((always_inline)) void tile(const struct product *p,
     }
     for (size_t g = 0; g < groups; g++) {
         const int8_t *row = taps ? x + p->tap[g] : x;
-        const int8_t *third[] = {row, row + 3 * ld_x};
+        const int8_t *third[] = {row, n > 3 ? row + 3 * ld_x : row};
         const uint8_t *v = w + g * p->slab * bytes;
         for (size_t b = 0, k = 0; b < q8_blocks(depth); b++) {
             __m512i sum[TILE * PAIR];
@@ -299,7 +304,7 @@ static inline __attribute__((always_inline)) void alone(const struct product *p,
                                                         const int8_t *x, int panels, float *y)
 {
     const size_t depth = p->depth, bytes = depth * PANEL;
-    const uint8_t *third[] = {w, w + 3 * bytes, w + 6 * bytes};
+    const uint8_t *third[] = {w, w + 3 * bytes, panels > 6 ? w + 6 * bytes : w};
     struct pace z = pace(p->f, depth / 4);
     __m512 all[ALONE];
     UNROLL for (int j = 0; j < panels; j++)
