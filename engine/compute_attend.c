@@ -70,6 +70,30 @@ static struct mat head_rows(const struct cache *c, size_t head, const struct att
                         .scale = c->scale ? c->scale + first : NULL};
 }
 
+enum { MOST_DH = 256 }; /* of a head whose query is rounded to 8 bits */
+
+/* Whether queries meet keys as whole numbers: alone, and many together. */
+static bool can_quads(const struct kernels *k, const struct attend *a)
+{
+    return k->panels_q8 && a->k.dtype == TERRA_I8 && a->v.dtype == TERRA_I8 &&
+           a->dh % PANEL == 0 && a->dh < MOST_DH;
+}
+
+/* s[r] = scale * (q . key r) for r < seen. */
+static void score_row(const struct kernels *kern, const struct attend *a, const struct mat *k,
+                      size_t seen, const float *q, float scale, float *s)
+{
+    if (can_quads(kern, a)) {
+        int8_t q8[MOST_DH + sizeof(struct q8_block)];
+        kern->quantize(q, NULL, TERRA_F32, scale, a->dh, q8);
+        kern->dots_q8(k->data, k->scale, seen, a->dh, q8, s);
+        return;
+    }
+    kern->rows(k, 0, seen, q, a->dh, 1, s, seen);
+    for (size_t r = 0; r < seen; r++)
+        s[r] *= scale;
+}
+
 /* Keys that a query of row t sees. */
 static size_t seen_by(const struct attend *a, size_t t)
 {
@@ -91,9 +115,9 @@ static void attend_part(void *arg, uint32_t thread, size_t i0, size_t i1)
         const float *q = j->q + t * width + head * a->dh;
         struct mat k = head_rows(&a->k, head, a), v = head_rows(&a->v, head, a);
         float *s = j->scores + i * a->rows;
-        kern->rows(&k, 0, seen, q, a->dh, 1, s, seen);
-        for (size_t r = 0; r < seen; r++)
-            s[r] = a->valid && !a->valid[r] ? -1e9f : s[r] * scale;
+        score_row(kern, a, &k, seen, q, scale, s);
+        for (size_t r = 0; a->valid && r < seen; r++)
+            s[r] = a->valid[r] ? s[r] : -1e9f;
         kern->softmax(s, seen);
         float *out = j->out + t * width + head * a->dh;
         memset(out, 0, a->dh * sizeof *out);
@@ -180,7 +204,7 @@ static void blas_tiles(void *arg, uint32_t thread, size_t i0, size_t i1)
 
 /* int8 caches: queries and weights in 8 bits, keys and values packed KEYS at a time into the
  * thread's scratch.  The last keys that fill no panel go row by row. */
-enum { KEYS = 512, MOST_DH = 256, Q8_KEYS = KEYS + KEYS / Q8_BLOCK * sizeof(struct q8_block) };
+enum { KEYS = 512, Q8_KEYS = KEYS + KEYS / Q8_BLOCK * sizeof(struct q8_block) };
 
 struct quads {
     float one[MOST_DH];
@@ -188,13 +212,6 @@ struct quads {
     uint8_t w[KEYS * MOST_DH];
 };
 _Static_assert(sizeof(struct quads) <= TILE_FLOATS * sizeof(float), "fits a thread's scratch");
-
-static bool can_quads(const struct attend_job *j)
-{
-    const struct attend *a = j->a;
-    return j->c->k->pack_rows && a->k.dtype == TERRA_I8 && a->v.dtype == TERRA_I8 &&
-           a->dh % PANEL == 0 && a->dh <= MOST_DH;
-}
 
 static void score_quads(const struct attend_job *j, const struct query_tile *t, struct quads *z,
                         size_t whole)
@@ -218,12 +235,9 @@ static void score_quads(const struct attend_job *j, const struct query_tile *t, 
         kern->pack_rows((const int8_t *)t->k.data + r0 * dh, r1 - r0, dh, z->w);
         kern->panels_q8(&p, NULL, 0, p.panels, z->x, q8_bytes(dh), n, t->s + r0, ld, NULL);
     }
-    if (whole == t->most)
-        return;
-    kern->rows(&t->k, whole, t->most, t->q, t->width, n, t->s + whole, ld);
-    for (size_t i = 0; i < n; i++)
-        for (size_t r = whole; r < t->most; r++)
-            t->s[i * ld + r] *= scale;
+    for (size_t i = 0; i < n && whole < t->most; i++)
+        kern->dots_q8((const int8_t *)t->k.data + whole * dh, t->k.scale + whole,
+                      t->most - whole, dh, z->x + i * q8_bytes(dh), t->s + i * ld + whole);
 }
 
 static void mix_quads(const struct attend_job *j, const struct query_tile *t, struct quads *z,
@@ -284,7 +298,7 @@ void compute_attend(struct compute *c, const struct attend *a, const float *q, s
 {
     struct attend_job j = {c, a, q, 0, n, scores, out};
     size_t tiles = a->heads * ((n + ATTEND_ROWS - 1) / ATTEND_ROWS);
-    if (n >= GEMM_FROM && can_quads(&j)) {
+    if (n >= GEMM_FROM && can_quads(c->k, a)) {
         pool_run(c->pool, tiles, 1, quad_tiles, &j);
         return;
     }

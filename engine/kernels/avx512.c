@@ -127,6 +127,7 @@ const struct kernels kernels_avx512vnni = {
     .panels = panels,
     .quantize = vnni_quantize,
     .panels_q8 = vnni_panels,
+    .dots_q8 = vnni_dots,
     .pack_rows = vnni_pack_rows,
     .pack_columns = vnni_pack_columns,
     .expand = expand,

@@ -140,6 +140,11 @@ struct kernels {
     void (*quantize)(const float *x, const void *gate, enum terra_dtype t, float gain, size_t n,
                      int8_t *out);
 
+    /* y[r] = scale[r] * (x . row r) for n int8 rows of cols < 2 * Q8_BLOCK and one such row x:
+     * the same bits as from packed rows.  NULL where panels_q8 is. */
+    void (*dots_q8)(const int8_t *w, const float *scale, size_t n, size_t cols, const int8_t *x,
+                    float *y);
+
     /* Packs int8 rows by fours on the fly: n rows of `depth` inputs as outputs (n a multiple
      * of PANEL, depth of 4), or the `width` columns of n rows as outputs (n a multiple of 4,
      * width of PANEL).  NULL where panels_q8 is. */

@@ -22,6 +22,8 @@ void vnni_quantize(const float *x, const void *gate, enum terra_dtype t, float g
                    int8_t *out);
 void vnni_panels(const struct pack *p, const size_t *tap, size_t p0, size_t p1, const int8_t *x,
                  size_t ld_x, size_t n, float *y, size_t ld_y, struct fetch *f);
+void vnni_dots(const int8_t *w, const float *scale, size_t n, size_t cols, const int8_t *x,
+               float *y);
 void vnni_pack_rows(const int8_t *w, size_t n, size_t depth, uint8_t *out);
 void vnni_pack_columns(const int8_t *w, size_t n, size_t width, uint8_t *out);
 #endif

@@ -404,12 +404,78 @@ void vnni_panels(const struct pack *p, const size_t *tap, size_t p0, size_t p1, 
     }
 }
 
-/* ---- packing on the fly --------------------------------------------------------------- */
+/* ---- rows that are not packed ------------------------------------------------------------ */
 
 static inline __m512i plus_128(__m512i v)
 {
     return _mm512_xor_si512(v, _mm512_set1_epi8(-128));
 }
+
+/* Sums of each 128 bits' halves, those of a and b in turns. */
+static inline __m512i fold_32(__m512i a, __m512i b)
+{
+    return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+}
+
+static inline __m512i fold_64(__m512i a, __m512i b)
+{
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+}
+
+static inline __m512i fold_128(__m512i a, __m512i b)
+{
+    return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
+}
+
+/* Lane i is the sum of all lanes of v[i]. */
+static inline __m512i fold_all(__m512i *v)
+{
+    UNROLL for (int i = 0; i < 8; i++)
+    {
+        v[i] = fold_32(v[2 * i], v[2 * i + 1]);
+    }
+    UNROLL for (int i = 0; i < 4; i++)
+    {
+        v[i] = fold_64(v[2 * i], v[2 * i + 1]);
+    }
+    return fold_128(fold_128(v[0], v[1]), fold_128(v[2], v[3]));
+}
+
+/* The last rows are those before them once more, where there are fewer than 16. */
+static inline __m512i sixteen_dots(const int8_t *w, size_t rows, size_t cols, const int8_t *x)
+{
+    __m512i v[16];
+    const __mmask64 tail = cols % 64 ? (1ull << cols % 64) - 1 : 0;
+    UNROLL for (size_t i = 0; i < 16; i++)
+    {
+        v[i] = _mm512_setzero_si512();
+    }
+    for (size_t k = 0; k < cols; k += 64) {
+        __mmask64 m = k + 64 <= cols ? ~0ull : tail;
+        __m512i q = _mm512_maskz_loadu_epi8(m, x + k);
+        UNROLL for (size_t i = 0; i < 16; i++)
+        {
+            const int8_t *row = w + (i < rows ? i : rows - 1) * cols;
+            v[i] = _mm512_dpbusd_epi32(v[i], plus_128(_mm512_maskz_loadu_epi8(m, row + k)), q);
+        }
+    }
+    return fold_all(v);
+}
+
+void vnni_dots(const int8_t *w, const float *scale, size_t n, size_t cols, const int8_t *x,
+               float *y)
+{
+    struct q8_block z = block_of(x, cols, 0);
+    for (size_t r = 0; r < n; r += 16) {
+        __m512i sum = sixteen_dots(w + r * cols, n - r, cols, x);
+        __m512 f = _mm512_cvtepi32_ps(_mm512_add_epi32(sum, _mm512_set1_epi32(z.start)));
+        __m512 s = _mm512_maskz_loadu_ps(first(n - r), scale + r);
+        f = _mm512_mul_ps(_mm512_mul_ps(f, _mm512_set1_ps(z.scale)), s);
+        _mm512_mask_storeu_ps(y + r, first(n - r), f);
+    }
+}
+
+/* ---- packing on the fly --------------------------------------------------------------- */
 
 void vnni_pack_rows(const int8_t *w, size_t n, size_t depth, uint8_t *out)
 {

@@ -325,6 +325,35 @@ static void check_taps(const struct kernels *k, const struct kernels *ref, enum 
     free(s.memory);
 }
 
+/* One row in 8 bits against rows as they are stored: the bits of the packed product. */
+static void check_dots(const struct kernels *k, const struct kernels *ref, enum terra_dtype t,
+                       uint32_t cols)
+{
+    enum { OUTS = 3 * PANEL };
+    (void)ref;
+    struct sample s;
+    struct pack p;
+    float x[MAX_COLS], want[OUTS] = {0}, got[OUTS + 1];
+    int8_t q8[MAX_COLS + 2 * sizeof(struct q8_block)];
+    make(&s, t, OUTS, cols);
+    size_t size = pack_size(&s.w, 1, true);
+    if (size && k->dots_q8 && cols < 2 * Q8_BLOCK) {
+        void *memory = aligned_alloc(64, (size + 63) / 64 * 64);
+        pack_fill(&p, &s.w, 1, true, memory);
+        fill(x, cols);
+        k->quantize(x, NULL, TERRA_F32, 0.125f, cols, q8);
+        k->panels_q8(&p, NULL, 0, 3, q8, q8_bytes(cols), 1, want, OUTS, NULL);
+        for (size_t n = 1; n <= OUTS; n++) {
+            got[n] = 1234;
+            k->dots_q8(s.w.data, s.w.scale, n, cols, q8, got);
+            assert_memory_equal(got, want, n * sizeof *got);
+            assert_true(got[n] == 1234);
+        }
+        free(memory);
+    }
+    free(s.memory);
+}
+
 static void every_set(void (*check)(const struct kernels *, const struct kernels *,
                                     enum terra_dtype, uint32_t),
                       bool with_scalar)
@@ -369,6 +398,7 @@ static void quads_agree(void **state)
     (void)state;
     every_set(check_quads, false);
     every_set(check_taps, false);
+    every_set(check_dots, false);
 }
 
 static void norm_and_softmax_agree(void **state)
