@@ -140,7 +140,7 @@ static bool split_long(const struct summarize_opts *o, const char *text, size_t 
     size_t window = (size_t)budget * WINDOW;
     while (start < end) {
         size_t stop = window_end(text, start, end, window);
-        uint64_t n_tok;
+        uint64_t n_tok = 0;
         bool ok = count_trimmed(o, text, start, stop, scratch, &n_tok, e);
         while (ok && n_tok <= budget && stop < end) {
             window *= 2;
@@ -173,7 +173,7 @@ static bool cut_sentences(const struct summarize_opts *o, const char *text, size
     bool ok = true;
     for (size_t at = 0; ok && at < n;) {
         size_t end = summarize_sentence_end(text, n, at);
-        uint64_t n_tok;
+        uint64_t n_tok = 0;
         ok = count_trimmed(o, text, at, end, &scratch, &n_tok, e);
         if (ok && n_tok <= budget)
             pieces_add(out, at, end, n_tok);
@@ -194,7 +194,7 @@ static bool chunk_add(const struct summarize_opts *o, const char *text, const st
     struct terra_ids scratch = {0};
     bool ok;
     size_t start, end;
-    uint64_t n_tok;
+    uint64_t n_tok = 0;
     for (;; --*last) {
         start = l->p[first].start;
         end = l->p[*last - 1].end;

@@ -494,7 +494,7 @@ struct store_pin *store_param_pins(const char *params, struct pool *p, size_t *n
 bool store_run_target(struct store *s, int64_t run, struct pool *p, int32_t **ids, size_t *n,
                       size_t *n_forced, struct err *e)
 {
-    struct store_run r;
+    struct store_run r = {0};
     struct store_token *t;
     int32_t *before = NULL;
     size_t n_before = 0, n_own, skip;
