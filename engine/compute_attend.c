@@ -160,6 +160,7 @@ static struct query_tile query_tile(const struct attend_job *j, uint32_t thread,
     return t;
 }
 
+#ifndef TERRA_NO_BLAS
 /* Scores to weights; what a row does not see weighs 0. */
 static void weigh(const struct attend_job *j, const struct query_tile *tile)
 {
@@ -174,7 +175,6 @@ static void weigh(const struct attend_job *j, const struct query_tile *tile)
     }
 }
 
-#ifndef TERRA_NO_BLAS
 static void blas_tiles(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
     struct attend_job *j = arg;
@@ -202,89 +202,127 @@ static void blas_tiles(void *arg, uint32_t thread, size_t i0, size_t i1)
 }
 #endif
 
-/* int8 caches: queries and weights in 8 bits, keys and values packed KEYS at a time into the
- * thread's scratch.  The last keys that fill no panel go row by row. */
+/* int8 caches: queries and weights in 8 bits, KEYS keys at a time, whose scores stay in the
+ * cache: a row's weights are relative to the largest score so far, and what is mixed already
+ * is made smaller when a larger one comes.  Keys and values are packed into the thread's
+ * scratch; the last keys that fill no panel go row by row. */
 enum { KEYS = 512, Q8_KEYS = KEYS + KEYS / Q8_BLOCK * sizeof(struct q8_block) };
 
 struct quads {
-    float one[MOST_DH];
-    int8_t x[ATTEND_ROWS * Q8_KEYS]; /* queries (dh <= KEYS) or weights */
+    float one[MOST_DH], most[ATTEND_ROWS], sum[ATTEND_ROWS];
+    int8_t q[ATTEND_ROWS * (MOST_DH + sizeof(struct q8_block))];
+    int8_t x[ATTEND_ROWS * Q8_KEYS];
     uint8_t w[KEYS * MOST_DH];
 };
 _Static_assert(sizeof(struct quads) <= TILE_FLOATS * sizeof(float), "fits a thread's scratch");
 
-static void score_quads(const struct attend_job *j, const struct query_tile *t, struct quads *z,
-                        size_t whole)
-{
-    const struct kernels *kern = j->c->k;
-    size_t dh = j->a->dh, n = t->t1 - t->t0, ld = j->a->rows;
-    float scale = 1 / sqrtf((float)dh);
-    quantize_rows(kern, t->q, t->width, scale, n, dh, z->x);
-    for (size_t i = 0; i < n; i++)
-        memset(t->s + i * ld, 0, whole * sizeof *t->s);
-    for (size_t r0 = 0, r1; r0 < whole; r0 = r1) {
-        r1 = min_size(r0 + KEYS, whole);
-        struct pack p = {.dtype = TERRA_I8,
-                         .groups = 1,
-                         .panels = (uint32_t)(r1 - r0) / PANEL,
-                         .slab = (uint32_t)(r1 - r0) / PANEL,
-                         .depth = (uint32_t)dh,
-                         .data = z->w,
-                         .scale = t->k.scale + r0,
-                         .quads = true};
-        kern->pack_rows((const int8_t *)t->k.data + r0 * dh, r1 - r0, dh, z->w);
-        kern->panels_q8(&p, NULL, 0, p.panels, z->x, q8_bytes(dh), n, t->s + r0, ld, NULL);
-    }
-    for (size_t i = 0; i < n && whole < t->most; i++)
-        kern->dots_q8((const int8_t *)t->k.data + whole * dh, t->k.scale + whole,
-                      t->most - whole, dh, z->x + i * q8_bytes(dh), t->s + i * ld + whole);
-}
+/* Keys [r0, r0 + n) of a tile, of which the first `whole` are packed; scores are ld apart. */
+struct key_run {
+    size_t r0, n, whole, ld;
+};
 
-static void mix_quads(const struct attend_job *j, const struct query_tile *t, struct quads *z,
-                      size_t whole)
+static struct pack on_the_fly(const struct quads *z, const float *scale, size_t outs,
+                              size_t depth)
 {
-    const struct kernels *kern = j->c->k;
-    size_t dh = j->a->dh, n = t->t1 - t->t0, ld = j->a->rows;
-    for (size_t c = 0; c < dh; c++)
-        z->one[c] = 1;
-    for (size_t i = 0; i < n; i++)
-        memset(t->out + i * t->width, 0, dh * sizeof *t->out);
-    for (size_t r0 = 0, r1; r0 < whole; r0 = r1) {
-        r1 = min_size(r0 + KEYS, whole);
-        size_t depth = r1 - r0;
-        struct pack p = {.dtype = TERRA_I8,
+    uint32_t panels = (uint32_t)(outs / PANEL);
+    return (struct pack){.dtype = TERRA_I8,
                          .groups = 1,
-                         .panels = (uint32_t)dh / PANEL,
-                         .slab = (uint32_t)dh / PANEL,
+                         .panels = panels,
+                         .slab = panels,
                          .depth = (uint32_t)depth,
                          .data = z->w,
-                         .scale = z->one,
+                         .scale = scale,
                          .quads = true};
-        for (size_t i = 0; i < n; i++) /* a value's scale goes to its weight */
-            kern->quantize(t->s + i * ld + r0, t->v.scale + r0, TERRA_F32, 1, depth,
-                           z->x + i * q8_bytes(depth));
-        kern->pack_columns((const int8_t *)t->v.data + r0 * dh, depth, dh, z->w);
-        kern->panels_q8(&p, NULL, 0, p.panels, z->x, q8_bytes(depth), n, t->out, t->width,
-                        NULL);
+}
+
+static void score_run(const struct attend_job *j, const struct query_tile *t, struct quads *z,
+                      const struct key_run *r)
+{
+    const struct kernels *kern = j->c->k;
+    size_t dh = j->a->dh, n = t->t1 - t->t0, ld_q = q8_bytes(dh);
+    const int8_t *keys = (const int8_t *)t->k.data + r->r0 * dh;
+    const float *scale = t->k.scale + r->r0;
+    struct pack p = on_the_fly(z, scale, r->whole, dh);
+    kern->pack_rows(keys, r->whole, dh, z->w);
+    for (size_t i = 0; i < n; i++)
+        memset(t->s + i * r->ld, 0, r->whole * sizeof *t->s);
+    kern->panels_q8(&p, NULL, 0, p.panels, z->q, ld_q, n, t->s, r->ld, NULL);
+    for (size_t i = 0; i < n && r->whole < r->n; i++)
+        kern->dots_q8(keys + r->whole * dh, scale + r->whole, r->n - r->whole, dh,
+                      z->q + i * ld_q, t->s + i * r->ld + r->whole);
+}
+
+/* Scores to weights; what a row does not see weighs 0. */
+static void weigh_run(const struct attend_job *j, const struct query_tile *t, struct quads *z,
+                      const struct key_run *r)
+{
+    const struct kernels *kern = j->c->k;
+    const uint8_t *valid = j->a->valid;
+    for (size_t i = 0; i < t->t1 - t->t0; i++) {
+        float *s = t->s + i * r->ld, *out = t->out + i * t->width;
+        size_t all = seen_by(j->a, t->t0 + i);
+        size_t seen = all > r->r0 ? min_size(all - r->r0, r->n) : 0;
+        for (size_t k = 0; valid && k < seen; k++)
+            s[k] = valid[r->r0 + k] ? s[k] : -1e9f;
+        if (seen) {
+            float most = fmaxf(z->most[i], kern->max(s, seen)), less = expf(z->most[i] - most);
+            z->sum[i] = z->sum[i] * less + kern->exps(s, seen, most);
+            z->most[i] = most;
+            for (size_t c = 0; less != 1 && c < j->a->dh; c++)
+                out[c] *= less;
+        }
+        memset(s + seen, 0, (r->n - seen) * sizeof *s);
     }
+}
+
+static void mix_run(const struct attend_job *j, const struct query_tile *t, struct quads *z,
+                    const struct key_run *r)
+{
+    const struct kernels *kern = j->c->k;
+    size_t dh = j->a->dh, n = t->t1 - t->t0, ld_x = q8_bytes(r->whole);
     struct mat rest = t->v;
-    rest.rows = (uint32_t)(t->most - whole);
-    rest.data = (const int8_t *)rest.data + whole * dh;
-    rest.scale += whole;
+    struct pack p = on_the_fly(z, z->one, dh, r->whole);
+    rest.rows = (uint32_t)(r->n - r->whole);
+    rest.data = (const int8_t *)t->v.data + (r->r0 + r->whole) * dh;
+    rest.scale += r->r0 + r->whole;
+    if (r->whole) {
+        for (size_t i = 0; i < n; i++) /* a value's scale goes to its weight */
+            kern->quantize(t->s + i * r->ld, t->v.scale + r->r0, TERRA_F32, 1, r->whole,
+                           z->x + i * ld_x);
+        kern->pack_columns((const int8_t *)t->v.data + r->r0 * dh, r->whole, dh, z->w);
+        kern->panels_q8(&p, NULL, 0, p.panels, z->x, ld_x, n, t->out, t->width, NULL);
+    }
     if (rest.rows)
-        kern->axpy_rows(&rest, t->s + whole, ld, n, 0, dh, t->out, t->width);
+        kern->axpy_rows(&rest, t->s + r->whole, r->ld, n, 0, dh, t->out, t->width);
 }
 
 static void quad_tiles(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
     struct attend_job *j = arg;
     struct quads *z = (struct quads *)(void *)compute_tile(j->c, thread);
+    size_t dh = j->a->dh;
+    for (size_t c = 0; c < dh; c++)
+        z->one[c] = 1;
     for (size_t i = i0; i < i1; i++) {
         struct query_tile t = query_tile(j, thread, i);
-        size_t whole = t.most / PANEL * PANEL;
-        score_quads(j, &t, z, whole);
-        weigh(j, &t);
-        mix_quads(j, &t, z, whole);
+        size_t n = t.t1 - t.t0;
+        quantize_rows(j->c->k, t.q, t.width, 1 / sqrtf((float)dh), n, dh, z->q);
+        for (size_t k = 0; k < n; k++) {
+            z->most[k] = -INFINITY;
+            z->sum[k] = 0;
+            memset(t.out + k * t.width, 0, dh * sizeof *t.out);
+        }
+        struct key_run r = {.ld = min_size(KEYS, j->a->rows)};
+        for (; r.r0 < t.most; r.r0 += r.n) {
+            r.n = min_size(KEYS, t.most - r.r0);
+            r.whole = r.n / PANEL * PANEL;
+            score_run(j, &t, z, &r);
+            weigh_run(j, &t, z, &r);
+            mix_run(j, &t, z, &r);
+        }
+        for (size_t k = 0; k < n; k++)
+            for (size_t c = 0; c < dh; c++)
+                t.out[k * t.width + c] *= 1 / z->sum[k];
     }
 }
 

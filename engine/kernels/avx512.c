@@ -132,6 +132,7 @@ const struct kernels kernels_avx512vnni = {
     .pack_columns = vnni_pack_columns,
     .expand = expand,
     .norm = norm,
+    .exps = exps,
     .softmax = softmax,
     .add = add,
     .max = max_of,

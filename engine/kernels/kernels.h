@@ -159,6 +159,9 @@ struct kernels {
     void (*norm)(const float *x, size_t d, const float *scale, const float *bias, bool center,
                  float *y);
 
+    /* s[i] = exp(s[i] - max), in place, for max no less than any of them; their sum. */
+    float (*exps)(float *s, size_t n, float max);
+
     /* s[i] = exp(s[i]) / sum of exp(s[j]), in place; n > 0. */
     void (*softmax)(float *s, size_t n);
 

@@ -124,13 +124,20 @@ static void norm(const float *x, size_t d, const float *scale, const float *bias
         y[i] = (x[i] - mean) * k * scale[i] + (center ? bias[i] : 0);
 }
 
-static void softmax(float *s, size_t n)
+static float exps(float *s, size_t n, float max)
 {
-    float max = s[0], sum = 0;
-    for (size_t i = 1; i < n; i++)
-        max = s[i] > max ? s[i] : max;
+    float sum = 0;
     for (size_t i = 0; i < n; i++)
         sum += s[i] = expf(s[i] - max);
+    return sum;
+}
+
+static void softmax(float *s, size_t n)
+{
+    float max = s[0];
+    for (size_t i = 1; i < n; i++)
+        max = s[i] > max ? s[i] : max;
+    float sum = exps(s, n, max);
     for (size_t i = 0; i < n; i++)
         s[i] /= sum;
 }
@@ -204,6 +211,7 @@ const struct kernels kernels_scalar = {
     .axpy_rows = axpy_rows,
     .expand = expand,
     .norm = norm,
+    .exps = exps,
     .softmax = softmax,
     .add = add,
     .max = max_of,

@@ -636,10 +636,10 @@ static float narrow(const float *x, size_t n, int8_t *out)
     return max / 127;
 }
 
-static void softmax(float *s, size_t n)
+static float exps(float *s, size_t n, float max)
 {
     size_t whole = n / LANES * LANES, rest = n - whole;
-    V m = v_set(max_of(s, n)), total = v_zero();
+    V m = v_set(max), total = v_zero();
     for (size_t i = 0; i < whole; i += LANES) {
         V e = v_exp(v_sub(v_load(s + i), m));
         total = v_add(total, e);
@@ -651,7 +651,12 @@ static void softmax(float *s, size_t n)
         for (size_t i = whole; i < n; i++)
             sum += s[i];
     }
-    V k = v_set(1 / sum);
+    return sum;
+}
+
+static void softmax(float *s, size_t n)
+{
+    V k = v_set(1 / exps(s, n, max_of(s, n)));
     for (size_t i = 0; i < n; i += LANES)
         v_store_n(s + i, v_mul(v_load_n(s + i, n - i), k), n - i);
 }
@@ -677,6 +682,7 @@ const struct kernels SIMD_SET = {
     .panels = panels,
     .expand = expand,
     .norm = norm,
+    .exps = exps,
     .softmax = softmax,
     .add = add,
     .max = max_of,

@@ -437,8 +437,8 @@ static void check_tiles(enum terra_dtype t, uint32_t dh, bool causal)
     float *scores = floats(192 * ROWS), *got = floats(N * width), *want = floats(N * width);
     float *once = floats(N * width), *scale = floats(2 * H * CAP);
     uint8_t valid[ROWS];
-    for (size_t i = 0; i < ROWS; i++)
-        valid[i] = i % 7 != 3;
+    for (size_t i = 0; i < ROWS; i++) /* whole runs of keys may be hidden */
+        valid[i] = i > 515 && i % 7 != 3;
     struct cache ck = {t, calloc(CAP * width, 4), scale};
     struct cache cv = {t, calloc(CAP * width, 4), scale + H * CAP};
     for (uint32_t threads = 1; threads <= 3; threads++) {

@@ -429,6 +429,11 @@ static void norm_and_softmax_agree(void **state)
                 want[j] = got[j] = j % 5 == 4 ? -1e9f : 30 * x[j];
             float sum = ref->sum_exp(want, d, 30);
             assert_true(fabsf(k->sum_exp(got, d, 30) - sum) <= 1e-6f * (sum + 1e-6f));
+            memcpy(x, want, d * sizeof *x);
+            memcpy(bias, want, d * sizeof *bias);
+            sum = ref->exps(x, d, 30);
+            assert_true(fabsf(k->exps(bias, d, 30) - sum) <= 1e-6f * (sum + 1e-6f));
+            near(bias, x, d, 1e-6f);
             ref->softmax(want, d);
             k->softmax(got, d);
             near(got, want, d, 1e-6f);
