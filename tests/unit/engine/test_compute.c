@@ -457,7 +457,7 @@ static void check_tiles(enum terra_dtype t, uint32_t dh, bool causal)
                 compute_attend(c, &a, q + i * width, 1, scores, room, want + i * width);
             }
         }
-        near(got, want, N * width, t == TERRA_I8 && dh % PANEL == 0 ? 1e-3f : 1e-5f);
+        near(got, want, N * width, t == TERRA_I8 && dh % PANEL == 0 ? 2e-3f : 1e-5f);
         assert_memory_equal(got, once, N * width * sizeof *got);
         compute_close(c);
     }
