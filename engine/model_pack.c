@@ -30,9 +30,9 @@ struct packer {
     bool quads; /* the kernel set has products by fours */
 };
 
-static void pack_mat(struct packer *p, struct mat *w, uint32_t groups, bool quads)
+static void pack_mat(struct packer *p, struct mat *w, uint32_t groups)
 {
-    quads = quads && p->quads && pack_size(w, groups, true);
+    bool quads = p->quads && w->cols <= QUAD_DEPTH && pack_size(w, groups, true);
     size_t bytes = w->data && w->rows && !w->pack ? pack_size(w, groups, quads) : 0;
     if (!bytes)
         return;
@@ -48,26 +48,22 @@ static void pack_projection(struct packer *p, struct projection *j)
 {
     if ((j->kind == PROJ_FACTORED || j->kind == PROJ_MULTMOD) &&
         j->conv.modules >= FEWEST_MODULES)
-        pack_mat(p, &j->w, 1, true);
+        pack_mat(p, &j->w, 1);
     else if (j->kind == PROJ_CONV)
-        pack_mat(p, &j->w, j->conv.length * j->conv.kernel, true);
+        pack_mat(p, &j->w, j->conv.length * j->conv.kernel);
 }
 
-/* The first matrix has long rows: only products by fours make a copy worth it. */
+/* Only products by fours are so much faster that a copy is worth it. */
+static void pack_quads(struct packer *p, struct mat *w)
+{
+    if (p->quads && w->cols <= QUAD_DEPTH && pack_size(w, 1, true))
+        pack_mat(p, w, 1);
+}
+
 static void pack_controller(struct packer *p, struct ff_weights *w)
 {
-    if (p->quads && w->ctl1.cols <= QUAD_DEPTH && pack_size(&w->ctl1, 1, true))
-        pack_mat(p, &w->ctl1, 1, true);
-    pack_mat(p, &w->ctl2, 1, w->ctl2.cols <= QUAD_DEPTH);
-}
-
-/* One small matrix in, one out: only products by fours are much faster from a copy. */
-static void pack_sru(struct packer *p, struct sru *s)
-{
-    struct mat *all[] = {&s->in.w, &s->out.w};
-    for (size_t i = 0; i < 2 && p->quads; i++)
-        if (all[i]->cols <= QUAD_DEPTH && pack_size(all[i], 1, true))
-            pack_mat(p, all[i], 1, true);
+    pack_quads(p, &w->ctl1);
+    pack_mat(p, &w->ctl2, 1);
 }
 
 static void pack_stack(struct packer *p, struct stack *s)
@@ -83,8 +79,10 @@ static void pack_stack(struct packer *p, struct stack *s)
         }
         if (it->kind == ITEM_BLOCK && it->ff.s.ctl2.data && it->ff.s.units % PANEL == 0)
             pack_controller(p, &it->ff.s);
-        if (it->kind == ITEM_BLOCK && it->ff.sru.layers)
-            pack_sru(p, &it->ff.sru);
+        if (it->kind == ITEM_BLOCK && it->ff.sru.layers) {
+            pack_quads(p, &it->ff.sru.in.w);
+            pack_quads(p, &it->ff.sru.out.w);
+        }
     }
 }
 
