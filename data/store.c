@@ -4,6 +4,7 @@
 
 #include "data/user_config.h"
 #include "engine/base/buf.h"
+#include "engine/base/clock.h"
 #include "engine/base/xalloc.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #define BUSY_MS  5000
+#define RETRY_MS 5
 #define WAL_KEPT (4 << 20) /* bytes of -wal that stay after a checkpoint */
 
 /* ---- opening -------------------------------------------------------------------- */
@@ -76,6 +78,11 @@ static char *immutable_uri(const char *path)
     return buf_take(&b);
 }
 
+static int busy_ms(const struct store *s)
+{
+    return s->opts.busy_ms ? (int)s->opts.busy_ms : BUSY_MS;
+}
+
 static bool connect_with(struct store *s, const char *name, int flags, struct err *e)
 {
     disconnect(s);
@@ -83,7 +90,7 @@ static bool connect_with(struct store *s, const char *name, int flags, struct er
                         NULL) != SQLITE_OK)
         return store_fail(s, e);
     /* Before any statement: even the first read may meet another process's lock. */
-    sqlite3_busy_timeout(s->db, s->opts.busy_ms ? (int)s->opts.busy_ms : BUSY_MS);
+    sqlite3_busy_timeout(s->db, busy_ms(s));
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     int64_t tables; /* opening alone reads nothing */
@@ -110,13 +117,17 @@ static bool connect(struct store *s, bool read_only, struct err *e)
     return ok;
 }
 
-/* Ours, new, newer or somebody else's. */
+/* Ours, new, newer or somebody else's: at one moment, since another process may be making the
+ * file ours just now. */
 static bool identify(struct store *s, int64_t *version, struct err *e)
 {
     int64_t app, tables;
-    if (!store_pragma_int(s, "PRAGMA application_id", &app, e) ||
-        !store_pragma_int(s, "PRAGMA user_version", version, e) ||
-        !store_pragma_int(s, "SELECT count(*) FROM sqlite_schema", &tables, e))
+    if (!store_exec(s, "BEGIN", e))
+        return false;
+    bool read = store_pragma_int(s, "PRAGMA application_id", &app, e) &&
+                store_pragma_int(s, "PRAGMA user_version", version, e) &&
+                store_pragma_int(s, "SELECT count(*) FROM sqlite_schema", &tables, e);
+    if (!store_end(s, read, e))
         return false;
     if (app == STORE_APPLICATION_ID || (app == 0 && *version == 0 && tables == 0))
         return true;
@@ -128,6 +139,19 @@ static void note(struct store_report *rep, const char *path, const char *text)
     snprintf(rep->note, sizeof rep->note, "%.180s: %.120s", path, text);
 }
 
+/* SQLite does not wait for others here: it would wait for itself if they wait for it. */
+static int change_to_wal(sqlite3_stmt *st, int wait_ms)
+{
+    uint64_t until = clock_ns() + (uint64_t)wait_ms * 1000000;
+    int rc = sqlite3_step(st);
+    while ((rc & 0xFF) == SQLITE_BUSY && clock_ns() < until) {
+        sqlite3_reset(st);
+        sqlite3_sleep(RETRY_MS);
+        rc = sqlite3_step(st);
+    }
+    return rc;
+}
+
 static bool use_journal(struct store *s, struct store_report *rep, struct err *e)
 {
     sqlite3_stmt *st = NULL;
@@ -135,7 +159,7 @@ static bool use_journal(struct store *s, struct store_report *rep, struct err *e
     snprintf(limit, sizeof limit, "PRAGMA journal_size_limit = %d", WAL_KEPT);
     int rc = sqlite3_prepare_v2(s->db, "PRAGMA journal_mode = WAL", -1, &st, NULL);
     if (rc == SQLITE_OK)
-        rc = sqlite3_step(st);
+        rc = change_to_wal(st, busy_ms(s));
     s->wal = rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(st, 0), "wal") == 0;
     bool failed = rc != SQLITE_ROW && (store_fail(s, e), true);
     sqlite3_finalize(st);
