@@ -32,6 +32,8 @@ enum {
                             * as a thread has of 64 modules (weights are read once for them) */
 };
 
+_Static_assert(GEMM_OUT *GEMM_DEPTH <= TILE_FLOATS, "a tile of sgemm fits");
+
 /* How far a thread has fetched its share of the list. */
 struct soon_cursor {
     struct fetch f;
