@@ -76,6 +76,7 @@ ISA_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
 # back and forth in the inner loop: half the speed.
 NO_PRE     := $(if $(findstring clang,$(shell $(CC) --version)),,-fno-tree-pre)
 ISA_vnni   := $(ISA_avx512) -mavx512vnni $(NO_PRE)
+ISA_vnni_rows := $(ISA_vnni)
 X86        := $(findstring x86_64,$(shell $(CC) -dumpmachine))
 isa = $(if $(X86),$(ISA_$(notdir $(1))))
 

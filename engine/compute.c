@@ -189,6 +189,61 @@ void compute_linear(struct compute *c, const struct mat *w, const float *bias, c
     add_bias(bias, n, w->rows, y);
 }
 
+/* ---- several linear layers of one position ------------------------------------------- */
+
+struct linears_job {
+    struct compute *c;
+    const struct linear *call;
+    uint32_t n_calls;
+};
+
+void linear_outputs(struct compute *c, uint32_t thread, const struct linear *l, size_t r0,
+                    size_t r1)
+{
+    struct linear_job j = {c, l->w, l->x, 1, l->y};
+    if (mat_has_quads(c->k, l->w))
+        quad_rows(&j, thread, 0, 1, r0 / PANEL, r1 / PANEL);
+    else
+        gemv_part(&j, thread, r0, r1);
+    for (size_t r = r0; l->bias && r < r1; r++)
+        l->y[r] += l->bias[r];
+}
+
+static size_t pieces_of(const struct linear *l)
+{
+    return (l->w->rows + PANEL - 1) / PANEL;
+}
+
+/* Items are PANEL outputs of one call after another. */
+static void linears_part(void *arg, uint32_t thread, size_t i0, size_t i1)
+{
+    const struct linears_job *j = arg;
+    for (uint32_t k = 0; k < j->n_calls; k++) {
+        const struct linear *l = &j->call[k];
+        size_t all = pieces_of(l), end = min_size(i1, all);
+        if (i0 < end)
+            linear_outputs(j->c, thread, l, i0 * PANEL, min_size(end * PANEL, l->w->rows));
+        i0 = i0 > all ? i0 - all : 0;
+        i1 = i1 > all ? i1 - all : 0;
+    }
+}
+
+void compute_linears(struct compute *c, const struct linear *call, uint32_t n_calls)
+{
+    struct linears_job j = {c, call, n_calls};
+    size_t pieces = 0, multiplies = 0;
+    for (uint32_t k = 0; k < n_calls; k++) {
+        pieces += pieces_of(&call[k]);
+        multiplies += (size_t)call[k].w->rows * call[k].w->cols;
+    }
+    pool_run(c->pool, pieces, multiplies > FEW_MULTIPLIES ? 1 : pieces, linears_part, &j);
+}
+
+void compute_linear_alone(struct compute *c, uint32_t thread, const struct linear *l)
+{
+    linear_outputs(c, thread, l, 0, l->w->rows);
+}
+
 /* ---- factored ------------------------------------------------------------------ */
 
 struct factored_job {

@@ -34,6 +34,18 @@ enum { QUAD_DEPTH = 1 << 16 };
 void compute_linear(struct compute *c, const struct mat *w, const float *bias, const float *x,
                     size_t n, float *y);
 
+/* compute_linear of one position, never through sgemm; bias may be NULL. */
+struct linear {
+    const struct mat *w;
+    const float *bias, *x;
+    float *y;
+};
+
+/* Several that do not read each other's outputs. */
+void compute_linears(struct compute *c, const struct linear *call, uint32_t n_calls);
+/* By one thread of a call that is running. */
+void compute_linear_alone(struct compute *c, uint32_t thread, const struct linear *l);
+
 /* FactoredDense, spec 2.6: gate (modules, in), proj (out/modules, in), bias [out].
  * scratch: n * modules * in floats. */
 void compute_factored(struct compute *c, const struct mat *gate, const struct mat *proj,
@@ -70,6 +82,31 @@ void compute_choose(struct compute *c, const struct ff_weights *w, const float *
 /* y[n][d]: only the chosen rows are read.  hidden is scratch of n * blocks floats. */
 void compute_ff_sparse(struct compute *c, const struct ff_weights *w, const float *x, size_t n,
                        const uint16_t *unit, float *hidden, uint8_t *alive, float *y);
+
+/* Another branch of the block, from its first to its last layer. */
+struct ff_branch {
+    struct linear in, out;                        /* out: [d] */
+    void (*between)(void *user, uint32_t thread); /* by one thread, once `in` is done */
+    void *user;
+};
+
+/* One decoded position: bit for bit what compute_choose and compute_ff_sparse do, but a thread
+ * multiplies the rows that it chose while the next ones arrive, and with a branch beside it
+ * that would keep few threads busy alone. */
+struct ff_step {
+    const struct ff_weights *w;
+    const float *x;
+    const struct ff_branch *branch; /* NULL: none */
+    float *z;                       /* scratch, as in compute_choose */
+    uint16_t *unit;                 /* [blocks] */
+    float *margin;
+    float *hidden;
+    uint8_t *alive;
+    float *y;
+    bool timed;
+    uint64_t rows_ns; /* timed: the calling thread's time with rows of w1 and w2 */
+};
+void compute_ff_step(struct compute *c, struct ff_step *s);
 
 /* The same function computed the long way: all units, then the mask (unit NULL: no mask,
  * terra's `open` mode).  hidden is scratch of n * blocks * units floats. */

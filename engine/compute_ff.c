@@ -5,6 +5,7 @@
  * the same bits as long as both use the row kernels.
  *
  * SPDX-License-Identifier: MIT */
+#include "engine/base/clock.h"
 #include "engine/compute_internal.h"
 
 #include <string.h>
@@ -56,10 +57,11 @@ static void fetch_bytes(const void *p, size_t n)
         __builtin_prefetch((const char *)p + i, 0, 2);
 }
 
+/* Of a long row only the beginning: more at once is more than a core can wait for. */
 static void fetch_row(const struct mat *w, size_t r)
 {
     size_t bytes = w->cols * dtype_size(w->dtype);
-    fetch_bytes((const char *)w->data + r * bytes, bytes);
+    fetch_bytes((const char *)w->data + r * bytes, min_size(bytes, ROW_FETCH));
 }
 
 /* The best units of blocks [k0, k1) for rows [t0, t0 + n). */
@@ -117,7 +119,10 @@ void compute_choose(struct compute *c, const struct ff_weights *w, const float *
 
 /* ---- the chosen units ------------------------------------------------------------ */
 
-enum { BATCH = 256 }; /* rows whose numbers fit on the stack */
+enum {
+    BATCH = 256, /* rows whose numbers fit on the stack */
+    GROUP = 16   /* blocks chosen before the rows of the blocks before them are multiplied */
+};
 
 struct ff_job {
     struct compute *c;
@@ -130,23 +135,36 @@ struct ff_job {
     float *y;
 };
 
+/* Blocks [k0, k0 + n) of position t, whose chosen rows are row[0 .. n) and then `more`. */
+static void multiply_rows(const struct ff_job *j, size_t t, const uint32_t *row, size_t k0,
+                          size_t n, size_t more)
+{
+    const struct ff_weights *w = j->w;
+    float *h = j->hidden + t * w->blocks + k0;
+    j->c->k->rows_at(&w->w1, row, n, more, j->x + t * w->w1.cols, h);
+    for (size_t k = 0; k < n; k++) {
+        j->alive[t * w->blocks + k0 + k] = h[k] > 0;
+        h[k] = h[k] <= 0 ? 0 : h[k]; /* a NaN stays, to be found */
+    }
+}
+
+static void list_rows(const struct ff_job *j, size_t t, size_t k0, size_t k1, uint32_t *row)
+{
+    const struct ff_weights *w = j->w;
+    for (size_t k = k0; k < k1; k++)
+        row[k - k0] = (uint32_t)(k * w->units + j->unit[t * w->blocks + k]);
+}
+
 static void sparse_in_part(void *arg, uint32_t thread, size_t k0, size_t k1)
 {
     (void)thread;
     struct ff_job *j = arg;
-    const struct ff_weights *w = j->w;
     uint32_t row[BATCH];
     for (size_t t = 0; t < j->n; t++) {
         for (size_t b0 = k0; b0 < k1; b0 += BATCH) {
             size_t b1 = min_size(b0 + BATCH, k1);
-            for (size_t k = b0; k < b1; k++)
-                row[k - b0] = (uint32_t)(k * w->units + j->unit[t * w->blocks + k]);
-            float *h = j->hidden + t * w->blocks + b0;
-            j->c->k->rows_at(&w->w1, row, b1 - b0, j->x + t * w->w1.cols, h);
-            for (size_t k = b0; k < b1; k++, h++) {
-                j->alive[t * w->blocks + k] = *h > 0;
-                *h = *h <= 0 ? 0 : *h; /* a NaN stays, to be found */
-            }
+            list_rows(j, t, b0, b1, row);
+            multiply_rows(j, t, row, b0, b1 - b0, 0);
         }
     }
 }
@@ -181,6 +199,72 @@ void compute_ff_sparse(struct compute *c, const struct ff_weights *w, const floa
     struct ff_job j = {c, w, x, n, unit, hidden, alive, y};
     pool_run(c->pool, w->blocks, 4, sparse_in_part, &j);
     pool_run(c->pool, w->w2.cols, 64, sparse_out_part, &j);
+}
+
+/* ---- one decoded position ----------------------------------------------------------- */
+
+struct step_job {
+    struct choose_job choose;
+    struct ff_job ff;
+    struct ff_step *s;
+};
+
+static void timed_rows(const struct step_job *j, uint32_t thread, const uint32_t *row,
+                       size_t k0, size_t n, size_t more)
+{
+    bool timed = j->s->timed && thread == 0;
+    uint64_t since = timed ? clock_ns() : 0;
+    multiply_rows(&j->ff, 0, row, k0, n, more);
+    if (timed)
+        j->s->rows_ns += clock_ns() - since;
+}
+
+/* Units of blocks [k0, k1), GROUP by GROUP: while a group's logits are computed, the rows
+ * chosen before arrive; then they are multiplied. */
+static void choose_in_part(void *arg, uint32_t thread, size_t k0, size_t k1)
+{
+    const struct step_job *j = arg;
+    uint32_t row[2 * GROUP];
+    size_t before = 0; /* blocks chosen, but not multiplied */
+    if (j->s->branch && k1 == j->ff.w->blocks)
+        j->s->branch->between(j->s->branch->user, thread);
+    for (size_t k = k0, n; k < k1; k += n) {
+        n = min_size(GROUP, k1 - k);
+        choose_part((void *)&j->choose, thread, k, k + n);
+        list_rows(&j->ff, 0, k, k + n, row + before);
+        if (before) {
+            timed_rows(j, thread, row, k - before, before, n);
+            memmove(row, row + before, n * sizeof *row);
+        }
+        before = n;
+    }
+    timed_rows(j, thread, row, k1 - before, before, 0);
+}
+
+static void out_part(void *arg, uint32_t thread, size_t c0, size_t c1)
+{
+    struct step_job *j = arg;
+    sparse_out_part(&j->ff, thread, c0, c1);
+    if (j->s->branch)
+        linear_outputs(j->ff.c, thread, &j->s->branch->out, c0, c1);
+}
+
+void compute_ff_step(struct compute *c, struct ff_step *s)
+{
+    const struct ff_weights *w = s->w;
+    float *z = s->z + w->ctl1.rows;
+    struct step_job j = {.choose = {c, w, s->z, 1, z, s->unit, s->margin},
+                         .ff = {c, w, s->x, 1, s->unit, s->hidden, s->alive, s->y},
+                         .s = s};
+    struct linear in[2] = {{&w->ctl1, NULL, s->x, s->z}};
+    if (s->branch)
+        in[1] = s->branch->in;
+    s->rows_ns = 0;
+    compute_linears(c, in, s->branch ? 2 : 1);
+    pool_run(c->pool, w->blocks, 1, choose_in_part, &j);
+    uint64_t since = s->timed ? clock_ns() : 0;
+    pool_run(c->pool, w->w2.cols, 64, out_part, &j);
+    s->rows_ns += s->timed ? clock_ns() - since : 0;
 }
 
 /* ---- all units --------------------------------------------------------------------- */

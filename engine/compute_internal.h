@@ -27,6 +27,7 @@ enum {
     CHOOSE_ROWS = 18,   /* rows whose logits stay in the second-level cache until the choice */
     CHOOSE_UNITS = 256, /* controller outputs computed between two looks at the maximum */
     ROW_GRAIN = 8,
+    ROW_FETCH = 2048,         /* bytes */
     FEW_MULTIPLIES = 1 << 16, /* done before another thread has heard of them */
     TILE_FLOATS = 96 << 10 /* scratch of one thread: a tile of sgemm, or as many rows in 8 bits
                             * as a thread has of 64 modules (weights are read once for them) */
@@ -104,6 +105,11 @@ void store_heads(struct compute *cx, const struct cache *c, size_t width, size_t
                  const float *x, size_t h0, size_t h1);
 void attend_heads(struct compute *c, const struct attend *a, const float *q, float *scores,
                   size_t h0, size_t h1, float *out);
+
+/* Outputs [r0, r1) of one position, by one thread; r0 and, but for the last, r1 are multiples
+ * of PANEL. */
+void linear_outputs(struct compute *c, uint32_t thread, const struct linear *l, size_t r0,
+                    size_t r1);
 
 /* compute_linear without bias, through the row or packed kernels whatever n is. */
 void linear_rows(struct compute *c, const struct mat *w, const float *x, size_t n, float *y);

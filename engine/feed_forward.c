@@ -98,6 +98,65 @@ static void run_sru_branch(struct pass *p, const struct ff *ff, struct ff_state 
     compute_linear(p->cx, &r->out.w, r->out.b, z, n, s->y);
 }
 
+/* What runs between the SRU branch's first and last layer, one row. */
+struct sru_step {
+    struct compute *c;
+    const struct sru *sru;
+    float *z, *gates, *carry;
+};
+
+static void sru_between(void *user, uint32_t thread)
+{
+    const struct sru_step *s = user;
+    const struct sru *r = s->sru;
+    for (uint32_t i = 0; i < r->layers; i++) {
+        struct linear gate = {&r->gate[i].w, r->gate[i].b, s->z, s->gates};
+        compute_linear_alone(s->c, thread, &gate);
+        sru_run(s->gates, s->z, 1, r->width, s->carry + (size_t)i * r->width);
+    }
+}
+
+/* One decoded row in one go, both branches side by side. */
+static void run_step(struct pass *p, const struct ff *ff, struct ff_state *st, const float *x,
+                     size_t row, float *acc, uint64_t *clock)
+{
+    const struct kernels *k = compute_kernels(p->cx);
+    const struct sru *r = &ff->sru;
+    struct scratch *s = &p->s;
+    float *in = s->u, *out = s->uv, *z = s->small; /* u and uv are attention's, which is done */
+    struct sru_step sru = {p->cx, r, z, z + r->width, st->carry};
+    struct ff_branch branch = {.in = {&r->in.w, r->in.b, in, z},
+                               .out = {&r->out.w, r->out.b, z, out},
+                               .between = sru_between,
+                               .user = &sru};
+    struct ff_step step = {.w = &ff->s,
+                           .x = s->x,
+                           .branch = r->layers ? &branch : NULL,
+                           .z = s->wide,
+                           .unit = s->unit,
+                           .margin = s->margin,
+                           .hidden = s->hidden,
+                           .alive = s->alive,
+                           .y = s->y,
+                           .timed = p->timed};
+    if (r->layers)
+        compute_norm(p->cx, r->ln.scale, r->ln.bias, r->ln.center, x, 1, ff->d, in);
+    pass_clock(p, TERRA_PART_OTHER, clock);
+    compute_ff_step(p->cx, &step);
+    pass_check(p, "controller", s->margin, ff->s.blocks);
+    pass_clock(p, TERRA_PART_CTL, clock);
+    p->part_ns[TERRA_PART_FF] += step.rows_ns;
+    p->part_ns[TERRA_PART_CTL] -= step.rows_ns;
+    report(p, ff, row, 1);
+    k->add(s->y, ff->d, acc);
+    pass_check(p, "feed-forward", acc, ff->d);
+    if (r->layers) {
+        k->add(out, ff->d, acc);
+        pass_check(p, "SRU", acc, ff->d);
+    }
+    pass_clock(p, TERRA_PART_OTHER, clock);
+}
+
 void feed_forward_run(struct pass *p, const struct ff *ff, struct ff_state *st, const float *x,
                       size_t n, size_t first_row, float *acc)
 {
@@ -109,6 +168,10 @@ void feed_forward_run(struct pass *p, const struct ff *ff, struct ff_state *st, 
         const float *in = x + t * ff->d;
         float *out = acc + t * ff->d;
         compute_norm(p->cx, ff->ln.scale, ff->ln.bias, ff->ln.center, in, rows, ff->d, p->s.x);
+        if (n == 1 && ff->kind == FF_SPARSE && p->mode == TERRA_SPARSE && p->n_pins == 0) {
+            run_step(p, ff, st, in, first_row, out, &clock);
+            return;
+        }
         pass_clock(p, TERRA_PART_OTHER, &clock);
         run_main(p, ff, first_row + t, rows, &clock);
         k->add(p->s.y, rows * ff->d, out);

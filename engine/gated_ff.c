@@ -22,7 +22,7 @@ static bool add_unit(struct pass *p, const struct ff_weights *w, uint32_t row, f
 {
     const struct kernels *k = compute_kernels(p->cx);
     float t;
-    k->rows_at(&w->w1, &row, 1, x, &t);
+    k->rows_at(&w->w1, &row, 1, 0, x, &t);
     if (t <= 0) /* not a NaN: it must be noticed */
         return false;
     t *= gain;

@@ -214,7 +214,9 @@ enum terra_part { /* where a token's time goes */
                   TERRA_PART_ATT,
                   TERRA_PART_HEAD,
                   TERRA_PART_SAMPLE,
-                  TERRA_PART_OTHER, /* embedding, norms, SRU, the rest */
+                  /* Embedding, norms, the rest; SRU, but where a sparse decoding step does it
+                   * beside ctl and ff. */
+                  TERRA_PART_OTHER,
                   TERRA_PARTS
 };
 extern const char *const terra_part_name[TERRA_PARTS]; /* "ctl" ... */

@@ -118,10 +118,22 @@ static inline __m512 v_zero_below(__m512 v, __m512 x, float limit)
 
 #include "engine/kernels/simd.h"
 
+static void rows_vnni(const struct mat *w, size_t r0, size_t r1, const float *x, size_t ld_x,
+                      size_t n, float *y, size_t ld_y)
+{
+    (w->dtype == TERRA_I8 ? vnni_rows : rows)(w, r0, r1, x, ld_x, n, y, ld_y);
+}
+
+static void rows_at_vnni(const struct mat *w, const uint32_t *row, size_t n, size_t more,
+                         const float *x, float *y)
+{
+    (w->dtype == TERRA_I8 ? vnni_rows_at : rows_at)(w, row, n, more, x, y);
+}
+
 const struct kernels kernels_avx512vnni = {
     .name = "avx512vnni",
-    .rows = rows,
-    .rows_at = rows_at,
+    .rows = rows_vnni,
+    .rows_at = rows_at_vnni,
     .axpy_at = axpy_at,
     .axpy_rows = axpy_rows,
     .panels = panels,

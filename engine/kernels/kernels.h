@@ -108,9 +108,10 @@ struct kernels {
     void (*rows)(const struct mat *w, size_t r0, size_t r1, const float *x, size_t ld_x,
                  size_t n, float *y, size_t ld_y);
 
-    /* y[i] = x . w[row[i]] for i < n: the gathered twin of `rows`, bit-identical to it. */
-    void (*rows_at)(const struct mat *w, const uint32_t *row, size_t n, const float *x,
-                    float *y);
+    /* y[i] = x . w[row[i]] for i < n: the gathered twin of `rows`, bit-identical to it.  The
+     * `more` rows behind them in the list come next, and may be fetched. */
+    void (*rows_at)(const struct mat *w, const uint32_t *row, size_t n, size_t more,
+                    const float *x, float *y);
 
     /* y[c] += sum over i < n, ascending, of a[i] * w[row[i]][c], for c in [c0, c1).
      * row NULL: row[i] = i. */

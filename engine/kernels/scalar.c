@@ -49,9 +49,10 @@ static void rows(const struct mat *w, size_t r0, size_t r1, const float *x, size
             y[t * ld_y + r - r0] = dot(w, r, x + t * ld_x);
 }
 
-static void rows_at(const struct mat *w, const uint32_t *row, size_t n, const float *x,
-                    float *y)
+static void rows_at(const struct mat *w, const uint32_t *row, size_t n, size_t more,
+                    const float *x, float *y)
 {
+    (void)more;
     for (size_t i = 0; i < n; i++)
         y[i] = dot(w, row[i], x);
 }

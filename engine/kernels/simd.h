@@ -29,15 +29,6 @@
 #include <math.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
-#if defined(TERRA_NO_UNROLL) /* sanitizers: tiles as loops, or compiling takes minutes */
-#define UNROLL
-#elif defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 64")
-#endif
-
 /* Every row of weights is fetched LEAD bytes early, into the second-level cache: asking for
  * the first level there halves the bandwidth (measured on Zen 4). */
 enum { CACHE_LINE = 64, LEAD = 2048 };
@@ -185,7 +176,7 @@ static void rows(const struct mat *w, size_t r0, size_t r1, const float *x, size
 }
 
 INLINE void rows_at_typed(enum terra_dtype t, const struct mat *w, const uint32_t *at, size_t n,
-                          const float *x, float *y)
+                          size_t more, const float *x, float *y)
 {
     const size_t bytes = w->cols * dtype_size(t);
     const char *base = w->data, *row[ROWS];
@@ -195,7 +186,7 @@ INLINE void rows_at_typed(enum terra_dtype t, const struct mat *w, const uint32_
     for (; i + ROWS <= n; i += ROWS) {
         for (int r = 0; r < ROWS; r++) {
             row[r] = base + at[i + r] * bytes;
-            ahead.next[r] = i + ROWS + r < n ? base + at[i + ROWS + r] * bytes : row[r];
+            ahead.next[r] = i + ROWS + r < n + more ? base + at[i + ROWS + r] * bytes : row[r];
             scale[r] = t == TERRA_I8 ? w->scale[at[i + r]] : 1;
         }
         dot_rows(t, w, row, &ahead, scale, ROWS, x, 0, 1, y + i, 0);
@@ -207,18 +198,18 @@ INLINE void rows_at_typed(enum terra_dtype t, const struct mat *w, const uint32_
     }
 }
 
-static void rows_at(const struct mat *w, const uint32_t *row, size_t n, const float *x,
-                    float *y)
+static void rows_at(const struct mat *w, const uint32_t *row, size_t n, size_t more,
+                    const float *x, float *y)
 {
     switch (w->dtype) {
     case TERRA_F32:
-        rows_at_typed(TERRA_F32, w, row, n, x, y);
+        rows_at_typed(TERRA_F32, w, row, n, more, x, y);
         break;
     case TERRA_BF16:
-        rows_at_typed(TERRA_BF16, w, row, n, x, y);
+        rows_at_typed(TERRA_BF16, w, row, n, more, x, y);
         break;
     case TERRA_I8:
-        rows_at_typed(TERRA_I8, w, row, n, x, y);
+        rows_at_typed(TERRA_I8, w, row, n, more, x, y);
         break;
     }
 }
@@ -256,6 +247,56 @@ INLINE void axpy_tile(enum terra_dtype t, const struct mat *w, const uint32_t *r
     }
 }
 
+/* y[c] += k[r] * p[r][c] of a few rows, whole cache lines; fetches the rows q. */
+INLINE void axpy_few(enum terra_dtype t, const char *const *p, const char *const *q,
+                     const float *k, int rows, size_t c0, size_t c1, float *y)
+{
+    const size_t line = CACHE_LINE / dtype_size(t);
+    V factor[ROWS];
+    UNROLL for (int r = 0; r < rows; r++)
+    {
+        factor[r] = v_set(k[r]);
+    }
+    for (size_t c = c0; c < c1; c += line) {
+        UNROLL for (int r = 0; r < rows; r++)
+        {
+            __builtin_prefetch(q[r] + c * dtype_size(t), 0, 2);
+        }
+        UNROLL for (size_t s = 0; s < line; s += LANES)
+        {
+            V sum = v_load(y + c + s);
+            UNROLL for (int r = 0; r < rows; r++)
+            {
+                sum = v_fma(factor[r], weights(t, p[r], c + s), sum);
+            }
+            v_store(y + c + s, sum);
+        }
+    }
+}
+
+/* A few rows from one end to the other: memory likes that better than a piece of every row. */
+INLINE void axpy_long(enum terra_dtype t, const struct mat *w, const uint32_t *row,
+                      const float *a, size_t n, size_t c0, size_t c1, float *y)
+{
+    const size_t bytes = w->cols * dtype_size(t);
+    const char *base = w->data, *p[ROWS], *q[ROWS];
+    float k[ROWS];
+    for (size_t i = 0, m; i < n; i += m) {
+        m = n - i < ROWS ? 1 : ROWS;
+        for (size_t r = 0; r < m; r++) {
+            size_t at = i + r, next = at + m < n ? at + m : n - 1;
+            at = row ? row[at] : at;
+            p[r] = base + at * bytes;
+            q[r] = base + (row ? row[next] : next) * bytes;
+            k[r] = t == TERRA_I8 ? a[i + r] * w->scale[at] : a[i + r];
+        }
+        if (m == ROWS)
+            axpy_few(t, p, q, k, ROWS, c0, c1, y);
+        else
+            axpy_few(t, p, q, k, 1, c0, c1, y);
+    }
+}
+
 INLINE void axpy_typed(enum terra_dtype t, const struct mat *w, const uint32_t *row,
                        const float *a, size_t n, size_t c0, size_t c1, float *y)
 {
@@ -263,6 +304,10 @@ INLINE void axpy_typed(enum terra_dtype t, const struct mat *w, const uint32_t *
     size_t c = c0;
     if (n == 0)
         return;
+    if (c1 - c0 > COLS * LANES) {
+        c = c0 + (c1 - c0) / CACHE_LINE * CACHE_LINE;
+        axpy_long(t, w, row, a, n, c0, c, y);
+    }
     for (; c + COLS * LANES <= c1; c += COLS * LANES)
         axpy_tile(t, w, row, a, n, c, COLS, y + c);
     for (; c + COLS / 4 * LANES <= c1; c += COLS / 4 * LANES)

@@ -10,17 +10,7 @@
 
 #ifdef TERRA_X86_SETS
 
-#include <immintrin.h>
-#include <math.h>
-#include <string.h>
-
-#if defined(TERRA_NO_UNROLL)
-#define UNROLL
-#elif defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 64")
-#endif
+#include "engine/kernels/vnni.h"
 
 enum { TILE = 6, PAIR = 2, ALONE = 8, LINE = 64, AHEAD = 12288 };
 
@@ -29,11 +19,6 @@ struct gates {
     const void *p; /* NULL: all 1 */
     enum terra_dtype t;
 };
-
-static inline __mmask16 first(size_t n)
-{
-    return (__mmask16)(n >= 16 ? 0xFFFFu : (1u << n) - 1);
-}
 
 static inline __m512 gate_at(struct gates g, size_t k, __mmask16 m)
 {
@@ -51,20 +36,6 @@ static inline __m512 gated(const float *x, struct gates g, size_t k, __mmask16 m
 {
     __m512 v = _mm512_maskz_loadu_ps(m, x + k);
     return g.p ? _mm512_mul_ps(v, gate_at(g, k, m)) : v;
-}
-
-/* |v| as bits, which are ordered like the values; infinities and NaNs are above all others. */
-static inline __m512i magnitude(__m512 v)
-{
-    return _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
-}
-
-static inline float largest(__m512i most)
-{
-    int32_t bits = _mm512_reduce_max_epi32(most);
-    float max;
-    memcpy(&max, &bits, sizeof max);
-    return max;
 }
 
 /* How a block with this largest magnitude is rounded. */
@@ -92,8 +63,8 @@ static inline __m512i add_up(__m512i sum, __m512i bytes)
 }
 
 /* 16 * vectors values, kept in registers; vectors is a multiple of 4. */
-static inline __attribute__((always_inline)) struct q8_block
-quantize_whole(const float *x, struct gates g, float gain, size_t vectors, int8_t *out)
+INLINE struct q8_block quantize_whole(const float *x, struct gates g, float gain,
+                                      size_t vectors, int8_t *out)
 {
     /* What the packing inside 128-bit lanes has left to do. */
     const __m512i order =
@@ -139,8 +110,7 @@ static inline struct q8_block quantize_rest(const float *x, struct gates g, floa
     return z;
 }
 
-static inline __attribute__((always_inline)) void quantize(const float *x, struct gates g,
-                                                           float gain, size_t n, int8_t *out)
+INLINE void quantize(const float *x, struct gates g, float gain, size_t n, int8_t *out)
 {
     int8_t *tail = out + n;
     for (size_t left = n, m; left;
@@ -231,10 +201,8 @@ static inline size_t block_end(size_t depth, size_t b)
 
 /* `third` has every third of the rows (or panels): the two behind it are a step or twice a step
  * away, which an address can say.  With a pointer for each gcc runs out of registers. */
-static inline __attribute__((always_inline)) void tile(const struct product *p,
-                                                       const uint8_t *w, const float *scale,
-                                                       const int8_t *x, int n, int panels,
-                                                       bool taps, float *y)
+INLINE void tile(const struct product *p, const uint8_t *w, const float *scale, const int8_t *x,
+                 int n, int panels, bool taps, float *y)
 {
     const size_t depth = p->depth, bytes = depth * PANEL, ld_x = p->ld_x;
     const size_t groups = taps ? p->groups : 1;
@@ -299,9 +267,8 @@ static inline __attribute__((always_inline)) void tile(const struct product *p,
 }
 
 /* One row: more panels keep the multipliers busy. */
-static inline __attribute__((always_inline)) void alone(const struct product *p,
-                                                        const uint8_t *w, const float *scale,
-                                                        const int8_t *x, int panels, float *y)
+INLINE void alone(const struct product *p, const uint8_t *w, const float *scale,
+                  const int8_t *x, int panels, float *y)
 {
     const size_t depth = p->depth, bytes = depth * PANEL;
     const uint8_t *third[] = {w, w + 3 * bytes, panels > 6 ? w + 6 * bytes : w};
@@ -343,10 +310,8 @@ static inline __attribute__((always_inline)) void alone(const struct product *p,
         tile(p, w, scale, x, rows, panels, taps, y);                                           \
         break
 
-static inline __attribute__((always_inline)) void all_rows(const struct product *p,
-                                                           const uint8_t *w, const float *scale,
-                                                           const int8_t *x, size_t n,
-                                                           int panels, bool taps, float *y)
+INLINE void all_rows(const struct product *p, const uint8_t *w, const float *scale,
+                     const int8_t *x, size_t n, int panels, bool taps, float *y)
 {
     while (n) {
         size_t tiles = (n + TILE - 1) / TILE, m = (n + tiles - 1) / tiles; /* 8 are 2 times 4 */

@@ -278,7 +278,7 @@ struct ff {
 
 static void ff_open(struct ff *f, enum terra_dtype t, size_t n, bool packed)
 {
-    uint32_t d = 96, r = 32, blocks = 9, units = 32;
+    uint32_t d = 96, r = 32, blocks = 37, units = 32;
     *f = (struct ff){.n = n,
                      .w = {.ctl1 = matrix(t, r, d, packed),
                            .ctl2 = matrix(t, blocks * units, r, packed),
@@ -313,10 +313,82 @@ static void check_logits(const struct ff *f)
     free(want);
 }
 
+/* A branch beside the layer: twice its first layer's outputs go into its last. */
+struct branch {
+    struct mat in, out;
+    float *bias, *z, *y, *want;
+    int calls;
+};
+
+static void branch_between(void *user, uint32_t thread)
+{
+    struct branch *b = user;
+    (void)thread;
+    b->calls++;
+    for (size_t i = 0; i < b->in.rows; i++)
+        b->z[i] *= 2;
+}
+
+static void branch_open(struct branch *b, enum terra_dtype t, bool packed)
+{
+    *b = (struct branch){.in = matrix(t, 32, 96, packed),
+                         .out = matrix(t, 96, 32, packed),
+                         .bias = floats(96),
+                         .z = floats(32),
+                         .y = floats(96),
+                         .want = floats(96)};
+}
+
+static void branch_close(struct branch *b)
+{
+    drop(&b->in);
+    drop(&b->out);
+    free(b->bias);
+    free(b->z);
+    free(b->y);
+    free(b->want);
+}
+
+/* Row i in one go: the bits of unit, alive and y that the layers gave one by one. */
+static void check_step(struct compute *c, struct ff *f, struct branch *b, size_t i,
+                       const uint16_t *unit, const uint8_t *alive, const float *want)
+{
+    const float *x = f->x + i * 96;
+    struct ff_branch beside = {.in = {&b->in, b->bias, x, b->z},
+                               .out = {&b->out, b->bias, b->z, b->y},
+                               .between = branch_between,
+                               .user = b};
+    struct ff_step s = {.w = &f->w,
+                        .x = x,
+                        .z = f->z,
+                        .unit = f->unit,
+                        .margin = f->margin,
+                        .hidden = f->hidden,
+                        .alive = f->alive,
+                        .y = f->y,
+                        .timed = i % 2};
+    compute_linear(c, &b->in, b->bias, x, 1, b->z);
+    branch_between(b, 0);
+    compute_linear(c, &b->out, b->bias, b->z, 1, b->want);
+    for (int with = 0; with < 2; with++) {
+        s.branch = with ? &beside : NULL;
+        b->calls = 0;
+        compute_ff_step(c, &s);
+        assert_int_equal(b->calls, with);
+        assert_memory_equal(f->unit, unit, f->w.blocks * sizeof *unit);
+        assert_memory_equal(f->alive, alive, f->w.blocks);
+        assert_memory_equal(f->y, want, 96 * sizeof *want);
+        assert_true((s.rows_ns > 0) == s.timed);
+    }
+    assert_memory_equal(b->y, b->want, 96 * sizeof *b->y);
+}
+
 static void check_ff(enum terra_dtype t, size_t n, bool packed)
 {
     struct ff f;
+    struct branch b;
     ff_open(&f, t, n, packed);
+    branch_open(&b, t, packed);
     size_t d = 96, k = f.w.blocks;
     float *want = malloc(n * d * sizeof *want);
     uint16_t *unit = malloc(n * k * sizeof *unit);
@@ -346,9 +418,11 @@ static void check_ff(enum terra_dtype t, size_t n, bool packed)
             assert_memory_equal(f.unit, unit + i * k, k * sizeof *unit);
             compute_ff_sparse(c, &f.w, f.x + i * d, 1, f.unit, f.hidden, f.alive, f.y);
             assert_memory_equal(f.y, want + i * d, d * sizeof *want);
+            check_step(c, &f, &b, i, unit + i * k, alive + i * k, want + i * d);
         }
         compute_close(c);
     }
+    branch_close(&b);
     free(want);
     free(unit);
     free(alive);
