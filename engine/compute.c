@@ -44,7 +44,7 @@ struct compute *compute_open(uint32_t threads, const char *kernels, struct err *
         compute_close(c);
         return NULL;
     }
-    compute_soon(c, NULL, 0);
+    compute_soon(c, NULL, 0, 1);
     return c;
 }
 
@@ -75,11 +75,12 @@ struct pool *compute_pool(const struct compute *c)
 
 /* ---- fetching ahead ---------------------------------------------------------- */
 
-void compute_soon(struct compute *c, const struct span *list, uint32_t n)
+void compute_soon(struct compute *c, const struct span *list, uint32_t n, uint32_t pace)
 {
     uint32_t threads = compute_threads(c);
     for (uint32_t i = 0; i < threads; i++)
-        c->cursor[i].f = (struct fetch){(const char *)c->tile, 0, list, n, i, threads};
+        c->cursor[i].f =
+            (struct fetch){(const char *)c->tile, 0, list, n, i, threads, pace};
 }
 
 void add_bias(const float *bias, size_t n, size_t width, float *y)
@@ -306,7 +307,8 @@ static struct fetch next_gates(const struct factored_job *j, size_t i0, size_t i
 {
     size_t bytes = min_size(room, i1 - i0) * j->gate->cols * dtype_size(j->gate->dtype);
     return (struct fetch){.p = mat_row(j->gate, i0 % j->modules),
-                          .lines = j->n == 1 ? bytes / LINE : 0};
+                          .lines = j->n == 1 ? bytes / LINE : 0,
+                          .pace = 2};
 }
 
 /* A few rows at a time: gates arrive while rows before them are multiplied. */

@@ -23,8 +23,9 @@ const struct kernels *compute_kernels(const struct compute *c);
 struct pool *compute_pool(const struct compute *c);
 
 /* Memory that the coming calls will read, in that order.  Calls bound by multiplies fetch it
- * into the cache along the way.  The list stays the caller's; n 0 ends it. */
-void compute_soon(struct compute *c, const struct span *list, uint32_t n);
+ * into the cache along the way, at this pace (struct fetch).  The list stays the caller's; n 0
+ * ends it. */
+void compute_soon(struct compute *c, const struct span *list, uint32_t n, uint32_t pace);
 
 /* Most inputs of a matrix packed by fours that compute_linear or compute_choose is given: a
  * row of activations in 8 bits fits a thread's scratch. */

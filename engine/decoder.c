@@ -181,7 +181,7 @@ static void forget(struct pass *p, const struct dense *w, struct streams *x, siz
 static void block(struct pass *p, const struct stack_item *it, struct item_state *st,
                   struct streams *x, size_t n, size_t first)
 {
-    compute_soon(p->cx, it->soon, n == 1 ? it->n_soon : 0);
+    compute_soon(p->cx, it->soon, n == 1 ? it->n_soon : 0, it->soon_pace);
     bool decoder = p->stage == TERRA_DECODER;
     for (uint32_t i = 0; i < it->n_att; i++) {
         attention_run(p, &it->att[i], &st->att[i], x->b, n, first, decoder, x->a);

@@ -108,7 +108,7 @@ struct stack_item {
     struct dense forget; /* w.rows 0: forget_dense is off, nothing happens */
     struct span
         soon[MODEL_SOON]; /* what a decoding step reads from here on, see compute_soon */
-    uint32_t n_soon;
+    uint32_t n_soon, soon_pace;
 };
 
 struct stack {

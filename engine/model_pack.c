@@ -19,7 +19,8 @@ enum {
     HUGE_FROM = 4 << 20,  /* bytes */
     FEWEST_MODULES = 4,   /* below, row products are as fast and need no copy */
     NEIGHBOURS = 1 << 16, /* bytes of scales that may lie between copies */
-    MOST_SOON = 8 << 20   /* what comes too early has left the cache again when it is read */
+    MOST_SOON = 10 << 20, /* what comes too early has left the cache again when it is read */
+    EASY = 16             /* multiplies a byte that leave time to fetch it slowly */
 };
 
 /* One trip over the model measures or fills. */
@@ -121,6 +122,31 @@ static void plan_mat(struct stack_item *it, const struct mat *w, bool shared)
              (size_t)w->rows * w->cols * dtype_size(w->dtype), shared);
 }
 
+/* Their scales and biases are an eighth as much as the weights themselves, or more. */
+static void plan_logits(struct stack_item *it, const struct ff_weights *w)
+{
+    size_t bytes = (size_t)w->blocks * w->units * sizeof(float);
+    if (w->ctl2.pack)
+        plan(it, w->ctl2.pack->scale, bytes, false);
+    plan_mat(it, &w->ctl2, false);
+    plan(it, w->ctlb, bytes, false);
+}
+
+static size_t products(const struct projection *p)
+{
+    return (size_t)p->conv.modules * p->w.rows * p->w.cols;
+}
+
+/* What a step multiplies in packed layers, whose threads fetch. */
+static size_t multiplies(const struct stack_item *it)
+{
+    size_t n = 0;
+    for (uint32_t a = 0; a < it->n_att; a++)
+        n += products(&it->att[a].mult) + products(&it->att[a].q) + products(&it->att[a].k) +
+             products(&it->att[a].v);
+    return n;
+}
+
 static void plan_factored(struct stack_item *it, const struct projection *p)
 {
     plan_mat(it, &p->gate, false);
@@ -128,7 +154,7 @@ static void plan_factored(struct stack_item *it, const struct projection *p)
 }
 
 /* Only a block of factored products and convolutions has multiplies to hide behind. */
-static void plan_stack(struct stack *s)
+static void plan_stack(struct stack *s, const struct projection *loss)
 {
     for (uint32_t i = 0; i < s->n; i++) {
         struct stack_item *it = &s->item[i], *next = i + 1 < s->n ? it + 1 : NULL;
@@ -142,13 +168,16 @@ static void plan_stack(struct stack *s)
             plan_mat(it, &it->att[a].v.w, true);
         }
         plan_mat(it, &it->ff.s.ctl1, false);
-        plan_mat(it, &it->ff.s.ctl2, false);
+        plan_logits(it, &it->ff.s);
         plan_mat(it, &it->ff.sru.in.w, false);
         plan_mat(it, &it->ff.sru.out.w, false);
         if (next && next->n_att)
             plan_factored(it, &next->att[0].mult);
+        it->soon_pace = planned(it) * EASY < multiplies(it) ? 1 : 2;
         if (planned(it) > MOST_SOON)
             it->n_soon = 0;
+        else if (!next)
+            plan_mat(it, &loss->w, false);
     }
 }
 
@@ -215,6 +244,6 @@ bool model_pack(struct terra_model *m, struct err *e)
     m->packs = p.next = xcalloc(n, sizeof *p.next);
     p.a = m->packed;
     pack_all(&p, m);
-    plan_stack(&m->dec);
+    plan_stack(&m->dec, &m->loss);
     return true;
 }

@@ -57,12 +57,13 @@ struct span {
 };
 
 /* What a thread may fetch into the cache while it computes something else: `lines` of 64 bytes
- * from p on, and after them its parts of `left` spans. */
+ * from p on, and after them its parts of `left` spans.  `pace` of them, 1 or 2, in the time of
+ * a dozen products of vectors: what is asked for faster than it comes may be dropped. */
 struct fetch {
     const char *p; /* never NULL */
     size_t lines;
     const struct span *next;
-    uint32_t left, thread, threads;
+    uint32_t left, thread, threads, pace;
 };
 
 /* Goes on to the next span if this one is fetched.  Of what is not shared every thread has a

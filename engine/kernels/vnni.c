@@ -171,26 +171,27 @@ struct product {
     struct fetch *f;
 };
 
-/* Fetching two lines a step while there are some. */
+/* Fetching one or two lines a step while there are some. */
 struct pace {
     const char *p, *end;
+    size_t bytes;
 };
 
 static inline struct pace pace(struct fetch *f, size_t steps)
 {
     fetch_more(f);
-    size_t lines = f->lines < 2 * steps ? f->lines : 2 * steps;
-    struct pace z = {f->p, f->p + lines * LINE};
+    size_t most = steps * f->pace, lines = f->lines < most ? f->lines : most;
+    struct pace z = {f->p, f->p + lines * LINE, f->pace * (size_t)LINE};
     f->p = z.end;
     f->lines -= lines;
     return z;
 }
 
-static inline void fetch_two(struct pace *z)
+static inline void fetch_step(struct pace *z)
 {
     __builtin_prefetch(z->p, 0, 2);
-    __builtin_prefetch(z->p + LINE, 0, 2);
-    z->p += z->p < z->end ? 2 * LINE : 0;
+    __builtin_prefetch(z->p + z->bytes - LINE, 0, 2);
+    z->p += z->p < z->end ? z->bytes : 0;
 }
 
 /* Ends the steps of block b. */
@@ -228,7 +229,7 @@ INLINE void tile(const struct product *p, const uint8_t *w, const float *scale, 
             }
             for (size_t end = block_end(depth, b); k < end; k++) {
                 __m512i vk[PAIR];
-                fetch_two(&z);
+                fetch_step(&z);
                 UNROLL for (int j = 0; j < panels; j++)
                 {
                     vk[j] = _mm512_loadu_si512(v + j * bytes + k * 4 * PANEL);
@@ -286,7 +287,7 @@ INLINE void alone(const struct product *p, const uint8_t *w, const float *scale,
         }
         for (size_t end = block_end(depth, b); k < end; k++) {
             __m512i q = four(x + 4 * k);
-            fetch_two(&z);
+            fetch_step(&z);
             UNROLL for (int j = 0; j < panels; j++)
             {
                 __m512i v = _mm512_loadu_si512(third[j / 3] + j % 3 * bytes + k * 4 * PANEL);
@@ -344,7 +345,7 @@ void vnni_panels(const struct pack *p, const size_t *tap, size_t p0, size_t p1, 
     const uint8_t *w = (const uint8_t *)p->data + at * bytes;
     const float *scale = p->scale + at * PANEL;
     /* With nothing else to fetch, the weights themselves, a little ahead. */
-    struct fetch own = {.p = (const char *)w + AHEAD, .lines = (p1 - p0) * bytes / LINE};
+    struct fetch own = {.p = (const char *)w + AHEAD, .lines = (p1 - p0) * bytes / LINE, .pace = 2};
     struct product z = {.depth = p->depth,
                         .groups = p->groups,
                         .slab = p->slab,

@@ -721,9 +721,9 @@ static void soon_changes_nothing(void **state)
                               {w.data, 64 * 128, true},
                               {gate.data, 7, false},
                               {gate.data, 0, true}};
-        compute_soon(c, NULL, 0);
+        compute_soon(c, NULL, 0, 1);
         compute_factored(c, &gate, &w, NULL, 16, x, 1, scratch, want);
-        compute_soon(c, list, 4);
+        compute_soon(c, list, 4, 1);
         for (int i = 0; i < 3; i++) {
             compute_factored(c, &gate, &w, NULL, 16, x, 1, scratch, got);
             assert_memory_equal(got, want, sizeof got);

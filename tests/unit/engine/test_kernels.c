@@ -184,7 +184,7 @@ static void check_panels(const struct kernels *k, const struct kernels *ref, enu
         ref->rows(&s.w, g * OUTS, (g + 1) * OUTS, x, cols, N, want, OUTS);
         for (size_t i = 0; i < N * OUTS; i++)
             got[i] = 0;
-        struct fetch f = {.p = (const char *)x, .lines = g}; /* 0 lines, or one */
+        struct fetch f = {.p = (const char *)x, .lines = g, .pace = 1}; /* 0 lines, or one */
         for (size_t o = 0; o < PANELS; o += SLAB)
             k->panels(&p, g, o, o + SLAB, x, cols, N, got + o * PANEL, OUTS, &f);
         assert_true(f.lines == 0);
@@ -320,7 +320,7 @@ static void check_taps(const struct kernels *k, const struct kernels *ref, enum 
         for (size_t i = 0; i < N * OUTS; i++)
             want[i] += more[i];
         struct span rest[] = {{x, 200, true}, {x, 0, false}, {x, 64, false}};
-        struct fetch f = {(const char *)x, 3, rest, 3, 1, 2};
+        struct fetch f = {(const char *)x, 3, rest, 3, 1, 2, 2};
         for (size_t o = 0; o < PANELS; o += SLAB)
             k->panels_q8(&p, tap, o, o + SLAB, q8, ld, N, got + o * PANEL, OUTS, &f);
         assert_int_equal(f.lines + f.left, 0);
