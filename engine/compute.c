@@ -79,8 +79,7 @@ void compute_soon(struct compute *c, const struct span *list, uint32_t n, uint32
 {
     uint32_t threads = compute_threads(c);
     for (uint32_t i = 0; i < threads; i++)
-        c->cursor[i].f =
-            (struct fetch){(const char *)c->tile, 0, list, n, i, threads, pace};
+        c->cursor[i].f = (struct fetch){(const char *)c->tile, 0, list, n, i, threads, pace};
 }
 
 void add_bias(const float *bias, size_t n, size_t width, float *y)
@@ -136,7 +135,7 @@ static void quad_rows(const struct linear_job *j, uint32_t thread, size_t t0, si
 {
     const struct pack *w = j->w->pack;
     const struct kernels *k = j->c->k;
-    size_t depth = w->depth, outs = j->w->rows, room = q8_room(depth);
+    size_t depth = w->depth, outs = j->w->rows, room = q8_room(depth, 0);
     int8_t *q8 = q8_tile(j->c, thread);
     for (size_t t = t0; t < t1; t += room) {
         size_t n = min_size(room, t1 - t);
@@ -290,15 +289,23 @@ static void panels_part(void *arg, uint32_t thread, size_t i0, size_t i1)
                     compute_fetch(j->c, thread));
 }
 
-/* Rows [i0, i1) in 8 bits. */
-static void quantize_gated(const struct factored_job *j, size_t i0, size_t i1, int8_t *out)
+/* Rows [i0, i1) in 8 bits; x16 is scratch of q16_bytes(d). */
+static void quantize_gated(const struct factored_job *j, size_t i0, size_t i1, int16_t *x16,
+                           int8_t *out)
 {
+    const struct kernels *k = j->c->k;
     const struct mat *g = j->gate;
     size_t d = j->proj->cols;
     for (size_t i = i0; i < i1; i++, out += q8_bytes(d)) {
         size_t module = i % j->modules;
-        j->c->k->quantize(j->x + i / j->modules * d, mat_row(g, module), g->dtype,
-                          g->dtype == TERRA_I8 ? g->scale[module] : 1, d, out);
+        const float *x = j->x + i / j->modules * d;
+        if (g->dtype != TERRA_I8) {
+            k->quantize(x, mat_row(g, module), g->dtype, 1, d, out);
+            continue;
+        }
+        if (i == i0 || module == 0)
+            k->round16(x, d, x16);
+        k->gate16(x16, (const int8_t *)mat_row(g, module), g->scale[module], d, out);
     }
 }
 
@@ -316,12 +323,14 @@ static void quads_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
     struct factored_job *j = arg;
     const struct pack *w = j->proj->pack;
-    size_t d = j->proj->cols, m = j->proj->rows, room = min_size(Q8_ROWS, q8_room(d));
+    size_t d = j->proj->cols, m = j->proj->rows,
+           room = min_size(Q8_ROWS, q8_room(d, q16_bytes(d)));
     int8_t *q8 = q8_tile(j->c, thread);
+    int16_t *x16 = (int16_t *)(void *)(q8 + room * q8_bytes(d));
     set_biases(j, i0, i1);
     for (size_t t0 = i0; t0 < i1; t0 += room) {
         size_t t1 = min_size(t0 + room, i1);
-        quantize_gated(j, t0, t1, q8);
+        quantize_gated(j, t0, t1, x16, q8);
         struct fetch *soon = compute_fetch(j->c, thread), next = next_gates(j, t1, i1, room);
         j->c->k->panels_q8(w, NULL, 0, w->panels, q8, q8_bytes(d), t1 - t0, j->y + t0 * m, m,
                            next.lines ? &next : soon);
@@ -362,7 +371,8 @@ static void factored_quads(struct factored_job *j)
         pool_run(j->c->pool, j->n * j->modules, MODULE_GRAIN, quads_part, j);
         return;
     }
-    quantize_gated(j, 0, j->n * j->modules, (int8_t *)j->gated);
+    quantize_gated(j, 0, j->n * j->modules, (int16_t *)(void *)compute_tile(j->c, 0),
+                   (int8_t *)j->gated);
     pool_run(j->c->pool, w->panels, 2, wide_part, j);
 }
 

@@ -95,7 +95,7 @@ static void choose_part(void *arg, uint32_t thread, size_t k0, size_t k1)
     bool quads = mat_has_quads(j->c->k, ctl);
     for (size_t t = 0, n; t < j->n; t += n) {
         int8_t *q8 = q8_tile(j->c, thread);
-        n = quads ? min_size(min_size(j->n - t, CHOOSE_ROWS), q8_room(r)) : j->n;
+        n = quads ? min_size(min_size(j->n - t, CHOOSE_ROWS), q8_room(r, 0)) : j->n;
         if (quads)
             quantize_rows(j->c->k, j->low + t * r, r, 1, n, r, q8);
         for (size_t k = k0; k < k1; k += step) {

@@ -64,10 +64,11 @@ static inline size_t min_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* How many rows of `depth` <= QUAD_DEPTH values in 8 bits fit a thread's tile. */
-static inline size_t q8_room(size_t depth)
+/* How many rows of `depth` <= QUAD_DEPTH values in 8 bits fit a thread's tile, beside `rest`
+ * bytes. */
+static inline size_t q8_room(size_t depth, size_t rest)
 {
-    size_t room = TILE_FLOATS * sizeof(float) / q8_bytes(depth);
+    size_t room = (TILE_FLOATS * sizeof(float) - rest) / q8_bytes(depth);
     return room < ROWS_TOGETHER ? room : room / ROWS_TOGETHER * ROWS_TOGETHER;
 }
 

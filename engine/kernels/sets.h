@@ -29,6 +29,8 @@ extern const struct kernels kernels_scalar;
 extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512vnni;
 void vnni_quantize(const float *x, const void *gate, enum terra_dtype t, float gain, size_t n,
                    int8_t *out);
+void vnni_round16(const float *x, size_t n, int16_t *out);
+void vnni_gate16(const int16_t *x, const int8_t *gate, float gain, size_t n, int8_t *out);
 void vnni_panels(const struct pack *p, const size_t *tap, size_t p0, size_t p1, const int8_t *x,
                  size_t ld_x, size_t n, float *y, size_t ld_y, struct fetch *f);
 void vnni_rows(const struct mat *w, size_t r0, size_t r1, const float *x, size_t ld_x, size_t n,

@@ -138,6 +138,111 @@ void vnni_quantize(const float *x, const void *gate, enum terra_dtype t, float g
         quantize(x, (struct gates){gate, TERRA_F32}, gain, n, out);
 }
 
+void vnni_round16(const float *x, size_t n, int16_t *out)
+{
+    char *tail = (char *)(out + n);
+    for (size_t m; n; n -= m, x += m, out += m, tail += sizeof(float)) {
+        m = n < 2 * Q8_BLOCK ? n : Q8_BLOCK;
+        float scale = narrow16(x, m, 0, out);
+        memcpy(tail, &scale, sizeof scale);
+    }
+}
+
+static inline __mmask32 first_32(size_t n)
+{
+    return (__mmask32)(n >= 32 ? 0xFFFFFFFFu : (1u << n) - 1);
+}
+
+/* x * gate / 128 of 32 values. */
+static inline __m512i gated_16(const int16_t *x, const int8_t *gate, __mmask32 m)
+{
+    __m512i g = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(m, gate));
+    return _mm512_mulhrs_epi16(_mm512_maskz_loadu_epi16(m, x), _mm512_slli_epi16(g, 8));
+}
+
+/* Largest of 32 lanes, none below 0: the smallest of what they lack. */
+static inline uint32_t largest_16(__m512i v)
+{
+    __m256i h = _mm256_max_epi16(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1));
+    __m128i q = _mm_max_epi16(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
+    q = _mm_minpos_epu16(_mm_xor_si128(q, _mm_set1_epi16(-1)));
+    return 0xFFFFu ^ (uint32_t)_mm_extract_epi16(q, 0);
+}
+
+/* A block's values come to lie in 8 bits when multiplied by the result / 32768. */
+static inline int rounding_16(uint32_t most, float gain, struct q8_block *z)
+{
+    float factor = most < 128 ? 32767 : (float)(127 * 32768) / (float)most;
+    z->scale = most ? gain * 128 * 32768 / (float)(int)factor : 0 * gain;
+    return (int)factor;
+}
+
+/* 64 values of one or two vectors, in order. */
+static inline __m512i bytes_of(__m512i a, __m512i b, __m512i factor)
+{
+    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    a = _mm512_packs_epi16(_mm512_mulhrs_epi16(a, factor), _mm512_mulhrs_epi16(b, factor));
+    return _mm512_permutexvar_epi64(order, a);
+}
+
+/* 32 * vectors values; vectors is even. */
+INLINE struct q8_block gate_whole(const int16_t *x, const int8_t *gate, float gain,
+                                  size_t vectors, int8_t *out)
+{
+    struct q8_block z;
+    __m512i v[Q8_BLOCK / 32], most = _mm512_setzero_si512(), sum = most;
+    UNROLL for (size_t i = 0; i < vectors; i++)
+    {
+        v[i] = gated_16(x + 32 * i, gate + 32 * i, 0xFFFFFFFF);
+        most = _mm512_max_epi16(most, _mm512_abs_epi16(v[i]));
+    }
+    __m512i factor = _mm512_set1_epi16((short)rounding_16(largest_16(most), gain, &z));
+    UNROLL for (size_t i = 0; i < vectors; i += 2)
+    {
+        __m512i q = bytes_of(v[i], v[i + 1], factor);
+        _mm512_storeu_si512(out + 32 * i, q);
+        sum = add_up(sum, q);
+    }
+    z.start = start_of(sum);
+    return z;
+}
+
+static inline struct q8_block gate_rest(const int16_t *x, const int8_t *gate, float gain,
+                                        size_t n, int8_t *out)
+{
+    struct q8_block z;
+    __m512i most = _mm512_setzero_si512(), sum = most;
+    for (size_t i = 0; i < n; i += 32)
+        most = _mm512_max_epi16(most,
+                                _mm512_abs_epi16(gated_16(x + i, gate + i, first_32(n - i))));
+    __m512i factor = _mm512_set1_epi16((short)rounding_16(largest_16(most), gain, &z));
+    for (size_t i = 0; i < n; i += 32) {
+        __m512i v = gated_16(x + i, gate + i, first_32(n - i));
+        __m512i q = bytes_of(v, _mm512_setzero_si512(), factor);
+        _mm256_mask_storeu_epi8(out + i, first_32(n - i), _mm512_castsi512_si256(q));
+        sum = add_up(sum, q);
+    }
+    z.start = start_of(sum);
+    return z;
+}
+
+void vnni_gate16(const int16_t *x, const int8_t *gate, float gain, size_t n, int8_t *out)
+{
+    int8_t *tail = out + n;
+    const char *scales = (const char *)(x + n);
+    for (size_t left = n, m; left; left -= m, x += m, gate += m, out += m,
+                tail += sizeof(struct q8_block), scales += sizeof(float)) {
+        struct q8_block z;
+        float scale;
+        memcpy(&scale, scales, sizeof scale);
+        m = left < 2 * Q8_BLOCK ? left : Q8_BLOCK;
+        z = m == Q8_BLOCK       ? gate_whole(x, gate, scale * gain, Q8_BLOCK / 32, out)
+            : m == Q8_BLOCK / 2 ? gate_whole(x, gate, scale * gain, Q8_BLOCK / 64, out)
+                                : gate_rest(x, gate, scale * gain, m, out);
+        memcpy(tail, &z, sizeof z);
+    }
+}
+
 static inline struct q8_block block_of(const int8_t *x, size_t depth, size_t b)
 {
     struct q8_block z;
@@ -345,7 +450,8 @@ void vnni_panels(const struct pack *p, const size_t *tap, size_t p0, size_t p1, 
     const uint8_t *w = (const uint8_t *)p->data + at * bytes;
     const float *scale = p->scale + at * PANEL;
     /* With nothing else to fetch, the weights themselves, a little ahead. */
-    struct fetch own = {.p = (const char *)w + AHEAD, .lines = (p1 - p0) * bytes / LINE, .pace = 2};
+    struct fetch own = {
+        .p = (const char *)w + AHEAD, .lines = (p1 - p0) * bytes / LINE, .pace = 2};
     struct product z = {.depth = p->depth,
                         .groups = p->groups,
                         .slab = p->slab,

@@ -30,4 +30,23 @@ static inline float largest(__m512i most)
     return max;
 }
 
+/* n values in 16 bits, and `pad` zeros behind them; returns their scale, NaN if a value is not
+ * finite. */
+static inline float narrow16(const float *x, size_t n, size_t pad, int16_t *out)
+{
+    __m512i most = _mm512_setzero_si512();
+    for (size_t k = 0; k < n; k += 16)
+        most = _mm512_max_epi32(most, magnitude(_mm512_maskz_loadu_ps(first(n - k), x + k)));
+    float max = largest(most);
+    bool ok = isfinite(max), some = ok && max > Q8_LEAST;
+    __m512 factor = _mm512_set1_ps(some ? 32767 / max : 0);
+    for (size_t k = 0; k < n; k += 16) {
+        __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(first(n - k), x + k), factor);
+        _mm256_mask_storeu_epi16(out + k, first(n - k),
+                                 _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(v)));
+    }
+    memset(out + n, 0, pad * sizeof *out);
+    return some ? max / 32767 : ok ? 0 : NAN;
+}
+
 #endif

@@ -26,30 +26,6 @@ struct piece {
     float scale[SIDE];
 };
 
-static inline __m512 values(const float *x, size_t k, size_t n)
-{
-    return _mm512_maskz_loadu_ps(first(n - k), x + k);
-}
-
-/* n values in 16 bits, and zeros up to a whole step; returns their scale, NaN if one is not
- * finite. */
-static float narrow(const float *x, size_t n, int16_t *out)
-{
-    __m512i most = _mm512_setzero_si512();
-    for (size_t k = 0; k < n; k += 16)
-        most = _mm512_max_epi32(most, magnitude(values(x, k, n)));
-    float max = largest(most);
-    bool ok = isfinite(max), some = ok && max > Q8_LEAST;
-    __m512 factor = _mm512_set1_ps(some ? 32767 / max : 0);
-    size_t end = (n + STEP - 1) / STEP * STEP;
-    for (size_t k = 0; k < end; k += 16) {
-        __m512 v = k < n ? values(x, k, n) : _mm512_setzero_ps();
-        __m256i q = _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(_mm512_mul_ps(v, factor)));
-        _mm256_storeu_si256((__m256i *)(void *)(out + k), q);
-    }
-    return some ? max / 32767 : ok ? 0 : NAN;
-}
-
 static inline __m512i widened(const int8_t *p, __mmask32 m)
 {
     return _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(m, p));
@@ -177,7 +153,7 @@ static void list_rows(const struct mat *w, const struct list *l, const float *x,
         for (size_t c = 0; c < w->cols; c += width) {
             size_t m = w->cols - c < width ? w->cols - c : width;
             for (size_t i = 0; i < side; i++)
-                p.scale[i] = narrow(x + (t + i) * ld_x + c, m, p.x[i]);
+                p.scale[i] = narrow16(x + (t + i) * ld_x + c, m, (0 - m) % STEP, p.x[i]);
             if (side == SIDE)
                 piece_rows(w, l, c, m, &p, SIDE, y + t * ld_y, ld_y);
             else

@@ -242,6 +242,50 @@ static void check_q8_limits(const struct kernels *k, const struct pack *p, float
     }
 }
 
+/* An int8 gate on values in 16 bits: they are rounded twice more, to 1/256 of what the widest
+ * gate would make of the largest value, and to half a step. */
+static void check_gate16(const struct kernels *k, const struct kernels *ref, enum terra_dtype t,
+                         uint32_t cols)
+{
+    struct sample s;
+    float x[MAX_COLS], gain = 0.25f;
+    int8_t q8[MAX_COLS + 2 * sizeof(struct q8_block)];
+    int16_t q16[MAX_COLS + 2 * sizeof(float)];
+    (void)ref;
+    if (t != TERRA_I8 || !k->gate16)
+        return;
+    make(&s, t, 1, cols);
+    fill(x, cols);
+    k->round16(x, cols, q16);
+    k->gate16(q16, s.w.data, gain, cols, q8);
+    for (size_t b = 0; b < q8_blocks(cols); b++) {
+        size_t k0 = b * Q8_BLOCK, k1 = b + 1 < q8_blocks(cols) ? k0 + Q8_BLOCK : cols;
+        struct q8_block z;
+        memcpy(&z, q8 + cols + b * sizeof z, sizeof z);
+        int32_t sum = 0;
+        float most = 0;
+        for (size_t c = k0; c < k1; c++)
+            most = fmaxf(most, fabsf(x[c]));
+        for (size_t c = k0; c < k1; c++) {
+            float gate = gain * (float)((const int8_t *)s.w.data)[c];
+            sum += q8[c];
+            assert_true(fabsf(z.scale * (float)q8[c] - x[c] * gate) <=
+                        0.501f * z.scale + most * gain * 128 / 32767);
+        }
+        assert_int_equal(z.start, -128 * sum);
+    }
+    for (int bad = 0; bad < 2; bad++) {
+        struct q8_block z;
+        for (size_t c = 0; c < cols; c++)
+            x[c] = bad && c == cols - 1 ? -INFINITY : 1e-40f;
+        k->round16(x, cols, q16);
+        k->gate16(q16, s.w.data, gain, cols, q8);
+        memcpy(&z, q8 + cols + (q8_blocks(cols) - 1) * sizeof z, sizeof z);
+        assert_true(bad ? isnan(z.scale) : z.scale * (float)q8[0] == 0);
+    }
+    free(s.memory);
+}
+
 /* Products of rows in 8 bits against plain products of the values they stand for. */
 static void check_quads(const struct kernels *k, const struct kernels *ref, enum terra_dtype t,
                         uint32_t cols)
@@ -410,6 +454,7 @@ static void quads_agree(void **state)
 {
     (void)state;
     every_set(check_quads, false);
+    every_set(check_gate16, false);
     every_set(check_taps, false);
     every_set(check_dots, false);
 }
