@@ -290,8 +290,8 @@ static void panels_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 }
 
 /* Rows [i0, i1) in 8 bits; x16 is scratch of q16_bytes(d). */
-static void quantize_gated(const struct factored_job *j, size_t i0, size_t i1, int16_t *x16,
-                           int8_t *out)
+static void quantize_gated(const struct factored_job *j, uint32_t thread, size_t i0, size_t i1,
+                           int16_t *x16, int8_t *out)
 {
     const struct kernels *k = j->c->k;
     const struct mat *g = j->gate;
@@ -299,6 +299,7 @@ static void quantize_gated(const struct factored_job *j, size_t i0, size_t i1, i
     for (size_t i = i0; i < i1; i++, out += q8_bytes(d)) {
         size_t module = i % j->modules;
         const float *x = j->x + i / j->modules * d;
+        fetch_some(j->c, thread, d / 64);
         if (g->dtype != TERRA_I8) {
             k->quantize(x, mat_row(g, module), g->dtype, 1, d, out);
             continue;
@@ -330,7 +331,7 @@ static void quads_part(void *arg, uint32_t thread, size_t i0, size_t i1)
     set_biases(j, i0, i1);
     for (size_t t0 = i0; t0 < i1; t0 += room) {
         size_t t1 = min_size(t0 + room, i1);
-        quantize_gated(j, t0, t1, x16, q8);
+        quantize_gated(j, thread, t0, t1, x16, q8);
         struct fetch *soon = compute_fetch(j->c, thread), next = next_gates(j, t1, i1, room);
         j->c->k->panels_q8(w, NULL, 0, w->panels, q8, q8_bytes(d), t1 - t0, j->y + t0 * m, m,
                            next.lines ? &next : soon);
@@ -371,7 +372,7 @@ static void factored_quads(struct factored_job *j)
         pool_run(j->c->pool, j->n * j->modules, MODULE_GRAIN, quads_part, j);
         return;
     }
-    quantize_gated(j, 0, j->n * j->modules, (int16_t *)(void *)compute_tile(j->c, 0),
+    quantize_gated(j, 0, 0, j->n * j->modules, (int16_t *)(void *)compute_tile(j->c, 0),
                    (int8_t *)j->gated);
     pool_run(j->c->pool, w->panels, 2, wide_part, j);
 }

@@ -70,7 +70,11 @@ static struct mat head_rows(const struct cache *c, size_t head, const struct att
                         .scale = c->scale ? c->scale + first : NULL};
 }
 
-enum { MOST_DH = 256 }; /* of a head whose query is rounded to 8 bits */
+enum {
+    MOST_DH = 256,     /* of a head whose query is rounded to 8 bits */
+    HEAD_FETCH = 4096, /* bytes */
+    ATTEND_FETCH = 32  /* lines fetched ahead with every head */
+};
 
 /* Whether queries meet keys as whole numbers: alone, and many together. */
 static bool can_quads(const struct kernels *k, const struct attend *a)
@@ -100,10 +104,27 @@ static size_t seen_by(const struct attend *a, size_t t)
     return a->causal ? a->first + t + 1 : a->rows;
 }
 
+static void fetch_begin(const void *p, size_t bytes)
+{
+    for (size_t i = 0; i < bytes && i < HEAD_FETCH; i += 64)
+        __builtin_prefetch((const char *)p + i, 0, 2);
+}
+
+/* The first keys and values of a head and their scales; memory then sees where it goes on. */
+void fetch_head(const struct attend *a, size_t head, size_t seen)
+{
+    struct mat k = head_rows(&a->k, head, a), v = head_rows(&a->v, head, a);
+    fetch_begin(k.data, seen * a->dh * dtype_size(k.dtype));
+    fetch_begin(v.data, seen * a->dh * dtype_size(v.dtype));
+    if (k.scale)
+        fetch_begin(k.scale, seen * sizeof *k.scale);
+    if (v.scale)
+        fetch_begin(v.scale, seen * sizeof *v.scale);
+}
+
 /* Item i is head i / n, row i % n: a thread stays with a head's keys. */
 static void attend_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
-    (void)thread;
     struct attend_job *j = arg;
     const struct attend *a = j->a;
     const struct kernels *kern = j->c->k;
@@ -115,9 +136,12 @@ static void attend_part(void *arg, uint32_t thread, size_t i0, size_t i1)
         const float *q = j->q + t * width + head * a->dh;
         struct mat k = head_rows(&a->k, head, a), v = head_rows(&a->v, head, a);
         float *s = j->scores + i * a->rows;
+        if (j->n == 1 && i + 1 < i1)
+            fetch_head(a, i + 1, seen);
         score_row(kern, a, &k, seen, q, scale, s);
         for (size_t r = 0; a->valid && r < seen; r++)
             s[r] = a->valid[r] ? s[r] : -1e9f;
+        fetch_some(j->c, thread, ATTEND_FETCH);
         kern->softmax(s, seen);
         float *out = j->out + t * width + head * a->dh;
         memset(out, 0, a->dh * sizeof *out);
@@ -125,11 +149,11 @@ static void attend_part(void *arg, uint32_t thread, size_t i0, size_t i1)
     }
 }
 
-void attend_heads(struct compute *c, const struct attend *a, const float *q, float *scores,
-                  size_t h0, size_t h1, float *out)
+void attend_heads(struct compute *c, uint32_t thread, const struct attend *a, const float *q,
+                  float *scores, size_t h0, size_t h1, float *out)
 {
     struct attend_job j = {.c = c, .a = a, .q = q, .n = 1, .scores = scores, .out = out};
-    attend_part(&j, 0, h0, h1);
+    attend_part(&j, thread, h0, h1);
 }
 
 /* ---- tiles of queries ----------------------------------------------------------------- */

@@ -61,6 +61,8 @@ static void fetch_bytes(const void *p, size_t n)
 static void fetch_row(const struct mat *w, size_t r)
 {
     size_t bytes = w->cols * dtype_size(w->dtype);
+    if (w->scale)
+        __builtin_prefetch(w->scale + r);
     fetch_bytes((const char *)w->data + r * bytes, min_size(bytes, ROW_FETCH));
 }
 
@@ -82,30 +84,47 @@ static void pick(const struct choose_job *j, size_t t0, size_t n, size_t k0, siz
     }
 }
 
-/* A few blocks at a time: while their logits are computed the next blocks' weights arrive,
- * and the chosen rows of w1 are on their way as soon as they are known. */
+/* Blocks [k0, k1) for n rows, a few at a time: while their logits are computed the next ones'
+ * weights arrive, up to those of block `all`, and the chosen rows of w1 are on their way as
+ * soon as they are known. */
+static void choose_blocks(const struct choose_job *j, uint32_t thread, size_t t, size_t n,
+                          const int8_t *q8, size_t k0, size_t k1, size_t all)
+{
+    const struct ff_weights *w = j->w;
+    const struct mat *ctl = &w->ctl2;
+    size_t block_bytes = (size_t)w->units * ctl->cols * dtype_size(ctl->dtype);
+    size_t step = (CHOOSE_UNITS + w->units - 1) / w->units;
+    const char *data = ctl->pack ? ctl->pack->data : ctl->data;
+    for (size_t k = k0; k < k1; k += step) {
+        size_t end = min_size(k + step, k1);
+        if (j->n == 1 && end < all)
+            fetch_bytes(data + end * block_bytes,
+                        (min_size(end + step, all) - end) * block_bytes);
+        scores(j, thread, t, n, q8, k, end);
+        pick(j, t, n, k, end);
+    }
+}
+
+/* Rows [t, t + n) of the low-rank values as the packed kernels take them, or NULL. */
+static const int8_t *quantize_low(const struct choose_job *j, uint32_t thread, size_t t,
+                                  size_t n)
+{
+    size_t r = j->w->ctl2.cols;
+    int8_t *q8 = q8_tile(j->c, thread);
+    if (!mat_has_quads(j->c->k, &j->w->ctl2))
+        return NULL;
+    quantize_rows(j->c->k, j->low + t * r, r, 1, n, r, q8);
+    return q8;
+}
+
 static void choose_part(void *arg, uint32_t thread, size_t k0, size_t k1)
 {
     struct choose_job *j = arg;
-    const struct ff_weights *w = j->w;
-    const struct mat *ctl = &w->ctl2;
-    size_t r = ctl->cols, block_bytes = (size_t)w->units * r * dtype_size(ctl->dtype);
-    size_t step = (CHOOSE_UNITS + w->units - 1) / w->units;
-    const char *data = ctl->pack ? ctl->pack->data : ctl->data;
-    bool quads = mat_has_quads(j->c->k, ctl);
+    size_t room = q8_room(j->w->ctl2.cols, 0);
+    bool quads = mat_has_quads(j->c->k, &j->w->ctl2);
     for (size_t t = 0, n; t < j->n; t += n) {
-        int8_t *q8 = q8_tile(j->c, thread);
-        n = quads ? min_size(min_size(j->n - t, CHOOSE_ROWS), q8_room(r, 0)) : j->n;
-        if (quads)
-            quantize_rows(j->c->k, j->low + t * r, r, 1, n, r, q8);
-        for (size_t k = k0; k < k1; k += step) {
-            size_t end = min_size(k + step, k1);
-            if (j->n == 1 && end < k1)
-                fetch_bytes(data + end * block_bytes,
-                            (min_size(end + step, k1) - end) * block_bytes);
-            scores(j, thread, t, n, q8, k, end);
-            pick(j, t, n, k, end);
-        }
+        n = quads ? min_size(min_size(j->n - t, CHOOSE_ROWS), room) : j->n;
+        choose_blocks(j, thread, t, n, quantize_low(j, thread, t, n), k0, k1, k1);
     }
 }
 
@@ -186,6 +205,8 @@ static void sparse_out_part(void *arg, uint32_t thread, size_t c0, size_t c1)
                 if (h[k] == 0)
                     continue;
                 row[live] = (uint32_t)(k * w->units + j->unit[t * w->blocks + k]);
+                if (w->w2.scale)
+                    __builtin_prefetch(w->w2.scale + row[live]);
                 a[live++] = h[k];
             }
             j->c->k->axpy_at(&w->w2, row, a, live, c0, c1, y);
@@ -228,9 +249,10 @@ static void choose_in_part(void *arg, uint32_t thread, size_t k0, size_t k1)
     size_t before = 0; /* blocks chosen, but not multiplied */
     if (j->s->branch && k1 == j->ff.w->blocks)
         j->s->branch->between(j->s->branch->user, thread);
+    const int8_t *q8 = quantize_low(&j->choose, thread, 0, 1);
     for (size_t k = k0, n; k < k1; k += n) {
         n = min_size(GROUP, k1 - k);
-        choose_part((void *)&j->choose, thread, k, k + n);
+        choose_blocks(&j->choose, thread, 0, 1, q8, k, k + n, k1);
         list_rows(&j->ff, 0, k, k + n, row + before);
         if (before) {
             timed_rows(j, thread, row, k - before, before, n);

@@ -54,6 +54,18 @@ static inline struct fetch *compute_fetch(const struct compute *c, uint32_t thre
     return &c->cursor[thread].f;
 }
 
+/* Fetches some lines now, where a thread computes without asking memory for much else. */
+static inline void fetch_some(const struct compute *c, uint32_t thread, size_t lines)
+{
+    struct fetch *f = compute_fetch(c, thread);
+    fetch_more(f);
+    lines = f->lines < lines ? f->lines : lines;
+    for (size_t i = 0; i < lines; i++)
+        __builtin_prefetch(f->p + 64 * i, 0, 2);
+    f->p += 64 * lines;
+    f->lines -= lines;
+}
+
 static inline float *compute_tile(const struct compute *c, uint32_t thread)
 {
     return c->tile + (size_t)thread * TILE_FLOATS;
@@ -104,8 +116,10 @@ void conv_modules(struct compute *c, uint32_t thread, const struct conv_call *ca
                   uint32_t n_calls, const float *x, size_t m0, size_t m1);
 void store_heads(struct compute *cx, const struct cache *c, size_t width, size_t cap, size_t at,
                  const float *x, size_t h0, size_t h1);
-void attend_heads(struct compute *c, const struct attend *a, const float *q, float *scores,
-                  size_t h0, size_t h1, float *out);
+/* Begins to fetch what attend_heads reads of a head. */
+void fetch_head(const struct attend *a, size_t head, size_t seen);
+void attend_heads(struct compute *c, uint32_t thread, const struct attend *a, const float *q,
+                  float *scores, size_t h0, size_t h1, float *out);
 
 /* Outputs [r0, r1) of one position, by one thread; r0 and, but for the last, r1 are multiples
  * of PANEL. */

@@ -41,13 +41,13 @@ static void recall_modules(const struct multconv_step *s, size_t m0, size_t m1, 
     }
 }
 
-static void attend_part(const struct job *j, size_t h0, size_t h1)
+static void attend_part(const struct job *j, uint32_t thread, size_t h0, size_t h1)
 {
     const struct multconv_step *s = j->s;
     const struct attend *a = &s->attend;
     store_heads(j->c, &a->k, a->dh, a->cap, a->first, s->qkv[1].y, h0, h1);
     store_heads(j->c, &a->v, a->dh, a->cap, a->first, s->qkv[2].y, h0, h1);
-    attend_heads(j->c, a, s->qkv[0].y, s->scores, h0, h1, s->out);
+    attend_heads(j->c, thread, a, s->qkv[0].y, s->scores, h0, h1, s->out);
 }
 
 static void part(void *arg, uint32_t thread, size_t g0, size_t g1)
@@ -64,11 +64,12 @@ static void part(void *arg, uint32_t thread, size_t g0, size_t g1)
     factored_modules(j->c, thread, &s->mult, s->x, n0, n1, now);
     memcpy(s->ring + s->attend.first % c->length * d + m0 * c->c_in, now + m0 * c->c_in,
            (m1 - m0) * c->c_in * sizeof *now);
+    size_t heads = s->attend.heads / j->groups;
+    fetch_head(&s->attend, g0 * heads, s->attend.rows);
     conv_modules(j->c, thread, s->qkv, 3, rows, m0, m1);
 
     uint64_t since = s->timed && thread == 0 ? clock_ns() : 0; /* the caller's share */
-    size_t heads = s->attend.heads / j->groups;
-    attend_part(j, g0 * heads, g1 * heads);
+    attend_part(j, thread, g0 * heads, g1 * heads);
     if (since)
         s->attend_ns = clock_ns() - since;
 }
