@@ -219,8 +219,8 @@ static void rows_at(const struct mat *w, const uint32_t *row, size_t n, size_t m
 INLINE void axpy_tile(enum terra_dtype t, const struct mat *w, const uint32_t *row,
                       const float *a, size_t n, size_t c, int vectors, float *y)
 {
-    enum { ROWS_AHEAD = 32 };
     const size_t bytes = w->cols * dtype_size(t);
+    const size_t rows_ahead = 32 * (size_t)(COLS / vectors);
     const char *base = w->data;
     V acc[COLS];
     UNROLL for (int i = 0; i < vectors; i++)
@@ -228,7 +228,7 @@ INLINE void axpy_tile(enum terra_dtype t, const struct mat *w, const uint32_t *r
         acc[i] = v_load(y + i * LANES);
     }
     for (size_t i = 0; i < n; i++) {
-        size_t r = row ? row[i] : i, later = i + ROWS_AHEAD < n ? i + ROWS_AHEAD : n - 1;
+        size_t r = row ? row[i] : i, later = i + rows_ahead < n ? i + rows_ahead : n - 1;
         const char *p = base + r * bytes;
         const char *q = base + (row ? row[later] : later) * bytes + c * dtype_size(t);
         UNROLL for (size_t b = 0; b < vectors * LANES * dtype_size(t); b += CACHE_LINE)

@@ -12,7 +12,7 @@
 
 #include "engine/kernels/vnni.h"
 
-enum { TILE = 6, PAIR = 2, ALONE = 8, LINE = 64, AHEAD = 12288 };
+enum { TILE = 6, PAIR = 2, ALONE = 8, LINE = 64, AHEAD = 12288, DOTS_AHEAD = 4096 };
 
 /* Where the gates of 16 values come from; `t` is known when compiling. */
 struct gates {
@@ -528,6 +528,7 @@ static inline __m512i sixteen_dots(const int8_t *w, size_t rows, size_t cols, co
         UNROLL for (size_t i = 0; i < 16; i++)
         {
             const int8_t *row = w + (i < rows ? i : rows - 1) * cols;
+            __builtin_prefetch(row + k + DOTS_AHEAD, 0, 2);
             v[i] = _mm512_dpbusd_epi32(v[i], plus_128(_mm512_maskz_loadu_epi8(m, row + k)), q);
         }
     }
