@@ -64,19 +64,28 @@ static void run_main(struct pass *p, const struct ff *ff, size_t first_row, size
     report(p, ff, first_row, n);
 }
 
-static float sigmoid(float x)
+/* g = 1 / (1 + exp(-g)), in place, from powers that do not overflow. */
+static void sigmoids(const struct kernels *k, float *g, size_t n)
 {
-    return 1.0f / (1.0f + expf(-x));
+    float e[64];
+    for (size_t m; n; n -= m, g += m) {
+        m = n < 64 ? n : 64;
+        for (size_t i = 0; i < m; i++)
+            e[i] = -fabsf(g[i]);
+        k->exps(e, m, 0);
+        for (size_t i = 0; i < m; i++)
+            g[i] = (g[i] < 0 ? e[i] : 1) / (1 + e[i]);
+    }
 }
 
-void sru_run(const float *gates, float *x, size_t n, size_t w, float *carry)
+void sru_run(const struct kernels *k, float *gates, float *x, size_t n, size_t w, float *carry)
 {
     const float root3 = 1.7320508f;
     for (size_t t = 0; t < n; t++) {
-        const float *g = gates + t * 3 * w;
-        float *row = x + t * w;
+        float *g = gates + t * 3 * w, *row = x + t * w;
+        sigmoids(k, g, 2 * w);
         for (size_t i = 0; i < w; i++) {
-            float r = sigmoid(g[i]), f = sigmoid(g[w + i]);
+            float r = g[i], f = g[w + i];
             carry[i] = f * carry[i] + (1.0f - f) * g[2 * w + i];
             row[i] = carry[i] * r + row[i] * (1.0f - r) * root3;
         }
@@ -93,7 +102,8 @@ static void run_sru_branch(struct pass *p, const struct ff *ff, struct ff_state 
     compute_linear(p->cx, &r->in.w, r->in.b, s->x, n, z);
     for (uint32_t i = 0; i < r->layers; i++) {
         compute_linear(p->cx, &r->gate[i].w, r->gate[i].b, z, n, gates);
-        sru_run(gates, z, n, r->width, st->carry + (size_t)i * r->width);
+        sru_run(compute_kernels(p->cx), gates, z, n, r->width,
+                st->carry + (size_t)i * r->width);
     }
     compute_linear(p->cx, &r->out.w, r->out.b, z, n, s->y);
 }
@@ -112,7 +122,8 @@ static void sru_between(void *user, uint32_t thread)
     for (uint32_t i = 0; i < r->layers; i++) {
         struct linear gate = {&r->gate[i].w, r->gate[i].b, s->z, s->gates};
         compute_linear_alone(s->c, thread, &gate);
-        sru_run(s->gates, s->z, 1, r->width, s->carry + (size_t)i * r->width);
+        sru_run(compute_kernels(s->c), s->gates, s->z, 1, r->width,
+                s->carry + (size_t)i * r->width);
     }
 }
 

@@ -13,8 +13,8 @@
 void feed_forward_run(struct pass *p, const struct ff *ff, struct ff_state *st, const float *x,
                       size_t n, size_t first_row, float *acc);
 
-/* One SRU layer over n rows of width w, in place; gates: [n][3w] = r, f, y; carry [w] moves
- * on.  Spec 2.8. */
-void sru_run(const float *gates, float *x, size_t n, size_t w, float *carry);
+/* One SRU layer over n rows of width w, in place; gates: [n][3w] = r, f, y, overwritten; carry
+ * [w] moves on.  Spec 2.8. */
+void sru_run(const struct kernels *k, float *gates, float *x, size_t n, size_t w, float *carry);
 
 #endif

@@ -388,7 +388,8 @@ static void test_sru(void **s)
     compute_linear(r.cx, &w, floats(&r, "w1"), x->data, x->rows, gates);
     for (size_t b = 0; b < batch; b++) {
         float *carry = keep(&r, width, sizeof *carry);
-        sru_run(gates + b * n * 3 * width, y + b * n * width, n, width, carry);
+        sru_run(compute_kernels(r.cx), gates + b * n * 3 * width, y + b * n * width, n, width,
+                carry);
     }
     check(&r, y);
     rig_close(&r);
