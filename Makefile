@@ -80,6 +80,9 @@ ISA_vnni_rows := $(ISA_vnni)
 X86        := $(findstring x86_64,$(shell $(CC) -dumpmachine))
 isa = $(if $(X86),$(ISA_$(notdir $(1))))
 
+# Loops over every cell of every token, which -O2 leaves scalar.
+$(B)/data/trace_codec.o: OPT += -O3
+
 $(B)/%.o: %.c $(B)/flags
 	$(Q)mkdir -p $(@D)
 	@$(if $(V),,echo "  CC    $<")

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/recorder.h"
 
+#include "app/recorder_rows.h"
 #include "engine/base/buf.h"
 #include "engine/base/clock.h"
 #include "engine/base/json_out.h"
@@ -15,16 +16,6 @@
 #define BATCH_NS     500000000ull
 #define RETRY_MS     60000u
 #define MEMORY_CAP   (64u << 20)
-
-/* Chosen units of consecutive rows, in step with a run's tokens or source rows.  Rows
- * before `base` were stored and forgotten. */
-struct rows {
-    uint16_t *unit; /* [cap][layers][blocks] */
-    uint8_t *alive;
-    float *margin;
-    uint32_t layers, blocks;
-    size_t base, n, cap; /* n counts from row 0, cap from base */
-};
 
 struct job { /* a run that is not completely stored yet */
     struct job *next;
@@ -84,45 +75,9 @@ static char *copy_bytes(const char *s, size_t n)
     return p;
 }
 
-static size_t row_bytes(const struct rows *w)
-{
-    return (size_t)w->layers * w->blocks *
-           (sizeof *w->unit + sizeof *w->alive + sizeof *w->margin);
-}
-
-static void rows_free(struct rows *w)
-{
-    free(w->unit);
-    free(w->alive);
-    free(w->margin);
-    *w = (struct rows){0};
-}
-
-/* Room for n_all rows.  Those of the encoder come layer by layer and begin blank; a token's
- * comes whole. */
-static void rows_grow(struct recorder *r, struct rows *w, size_t n_all, bool blank)
-{
-    size_t n = n_all - w->base;
-    if (n <= w->cap)
-        return;
-    size_t cap = w->cap ? w->cap * 2 : BATCH_TOKENS, cells = (size_t)w->layers * w->blocks;
-    if (cap < n)
-        cap = n;
-    w->unit = xrealloc(w->unit, cap * cells, sizeof *w->unit);
-    w->alive = xrealloc(w->alive, cap * cells, sizeof *w->alive);
-    w->margin = xrealloc(w->margin, cap * cells, sizeof *w->margin);
-    for (size_t i = w->cap * cells; blank && i < cap * cells; i++) {
-        w->unit[i] = TERRA_NO_UNIT;
-        w->alive[i] = 0;
-        w->margin[i] = 0;
-    }
-    r->memory += (cap - w->cap) * row_bytes(w);
-    w->cap = cap;
-}
-
 static size_t job_memory(const struct job *j)
 {
-    return j->dec.cap * row_bytes(&j->dec) + j->enc.cap * row_bytes(&j->enc) +
+    return rows_memory(&j->dec) + rows_memory(&j->enc) +
            j->cap * (sizeof *j->token + sizeof *j->text_at) + j->output.cap + j->run.n_prompt;
 }
 
@@ -243,6 +198,7 @@ static bool job_append(struct recorder *r, struct job *j, struct err *e)
                               e))
             return false;
         j->n_stored += n;
+        rows_forget(&j->dec, j->n_stored);
     }
     return true;
 }
@@ -339,10 +295,29 @@ static bool write_all(struct recorder *r, struct err *e)
     return r->first || summary_write(r, e);
 }
 
+/* What was stored is still in the file that has no name any more. */
+static void recall(struct recorder *r, struct job *j)
+{
+    struct rows *w = &j->dec;
+    struct pool p = {0};
+    struct store_trace t;
+    if (j->begun && w->base) {
+        if (store_trace_get(r->store, j->run.id, STORE_DEC, &p, &t, NULL) && t.n >= w->base &&
+            t.n_damaged == 0 && t.layers == w->layers && t.blocks == w->blocks && t.alive &&
+            t.margin)
+            r->memory += rows_recall(w, &t);
+        else
+            r->lost = true;
+    }
+    pool_free(&p);
+}
+
 /* The file was deleted under us: begin again in a new one. */
 static bool start_over(struct recorder *r, struct err *e)
 {
     struct store_report report;
+    for (struct job *j = r->first; j; j = j->next)
+        recall(r, j);
     if (!store_reopen(r->store, &report, e))
         return false;
     r->session = r->model_id = r->document_id = 0;
@@ -386,7 +361,7 @@ static void limit_memory(struct recorder *r)
     if (r->memory <= MEMORY_CAP)
         return;
     for (struct job *j = r->first; j; j = j->next) {
-        r->memory -= j->dec.cap * row_bytes(&j->dec) + j->enc.cap * row_bytes(&j->enc);
+        r->memory -= rows_memory(&j->dec) + rows_memory(&j->enc);
         r->lost |= j->dec.n > j->n_stored || (j->enc.n && !j->enc_stored);
         size_t n = j->dec.n;
         uint32_t layers = j->dec.layers, blocks = j->dec.blocks;
@@ -480,7 +455,7 @@ void recorder_choices(struct recorder *r, const struct terra_choices *c)
     if (c->layer >= w->layers || c->blocks > w->blocks)
         return;
     size_t end = (size_t)c->first_row + c->n_rows;
-    rows_grow(r, w, end, true);
+    r->memory += rows_grow(w, end, true);
     for (uint32_t i = 0; i < c->n_rows; i++) {
         size_t to = ((c->first_row + (size_t)i) * w->layers + c->layer) * w->blocks;
         size_t from = (size_t)i * c->blocks;
@@ -514,7 +489,7 @@ static void add_choices(struct recorder *r, struct job *j, const struct terra_to
     if (w->layers != t->layers || w->blocks != t->blocks || w->n != j->n)
         return;
     size_t cells = (size_t)w->layers * w->blocks, at = (w->n - w->base) * cells;
-    rows_grow(r, w, w->n + 1, false);
+    r->memory += rows_grow(w, w->n + 1, false);
     memcpy(w->unit + at, t->unit, cells * sizeof *w->unit);
     memcpy(w->alive + at, t->alive, cells * sizeof *w->alive);
     memcpy(w->margin + at, t->margin, cells * sizeof *w->margin);

@@ -270,6 +270,8 @@ void store_close(struct store *s)
         return;
     disconnect(s);
     free(s->path);
+    free(s->plane);
+    buf_free(&s->chunk);
     free(s);
 }
 

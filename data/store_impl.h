@@ -11,6 +11,7 @@
 
 #include "data/store.h"
 #include "data/store_sql.h"
+#include "engine/base/buf.h"
 
 #include <sqlite3.h>
 #include <sys/types.h>
@@ -35,6 +36,9 @@ struct store {
     bool read_only, in_memory, wal;
     dev_t dev; /* of the file when it was opened */
     ino_t ino;
+    uint16_t *plane; /* [plane_cap] and `chunk`: what store_trace_put makes of rows */
+    size_t plane_cap;
+    struct buf chunk;
 };
 
 /* store_open with other migrations: tests make older and newer files with it. */

@@ -43,13 +43,24 @@ static bool chunk_shape(const struct chunk *c, struct trace_shape *shape)
 /* The plane as codec values. */
 static void plane_values(const struct store_trace *t, enum plane plane, size_t n, uint16_t *out)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (plane == UNIT || t->unit[i] == TRACE_NONE)
-            out[i] = t->unit[i];
-        else
-            out[i] = plane == ALIVE ? (uint16_t)(t->alive[i] != 0)
-                                    : trace_margin_level(t->margin[i]);
+    if (plane == UNIT)
+        memcpy(out, t->unit, n * sizeof *out);
+    else if (plane == MARGIN)
+        trace_margin_levels(t->margin, n, out);
+    for (size_t i = 0; plane == ALIVE && i < n; i++)
+        out[i] = t->alive[i] != 0;
+    for (size_t i = 0; plane != UNIT && i < n; i++)
+        out[i] = t->unit[i] == TRACE_NONE ? TRACE_NONE : out[i];
+}
+
+/* Room for n values; they last until the next call. */
+static uint16_t *plane_room(struct store *s, size_t n)
+{
+    if (n > s->plane_cap) {
+        s->plane = xrealloc(s->plane, n, sizeof *s->plane);
+        s->plane_cap = n;
     }
+    return s->plane;
 }
 
 /* Rows of a short chunk that ends where `pos` begins come in front, so that chunks are
@@ -93,10 +104,10 @@ static bool put_chunk(struct store *s, int64_t run, enum store_stage stage, enum
                       uint32_t pos, const struct trace_shape *shape, const uint16_t *value,
                       struct err *e)
 {
-    struct buf blob = {0};
     enum trace_codec codec;
     sqlite3_stmt *st = NULL;
-    if (trace_encode(shape, value, 0, &blob, &codec, e) &&
+    buf_clear(&s->chunk);
+    if (trace_encode(shape, value, 0, &s->chunk, &codec, e) &&
         (st = store_stmt(s, STMT_TRACE_PUT, e))) {
         bind_int(st, 1, run);
         bind_text(st, 2, stage_name[stage]);
@@ -104,12 +115,10 @@ static bool put_chunk(struct store *s, int64_t run, enum store_stage stage, enum
         bind_int(st, 4, pos);
         bind_int(st, 5, shape->rows);
         bind_int(st, 6, codec);
-        bind_int(st, 7, trace_crc32(blob.data, blob.len));
-        bind_blob(st, 8, blob.data, blob.len);
+        bind_int(st, 7, trace_crc32(s->chunk.data, s->chunk.len));
+        bind_blob(st, 8, s->chunk.data, s->chunk.len);
     }
-    bool ok = st && store_done(s, st, e);
-    buf_free(&blob);
-    return ok;
+    return st && store_done(s, st, e);
 }
 
 static bool cut_from(struct store *s, int64_t run, enum store_stage stage, enum plane plane,
@@ -140,7 +149,7 @@ static bool put_plane(struct store *s, int64_t run, const struct store_trace *t,
         return false;
     }
     uint32_t n = n_before + t->n;
-    uint16_t *all = xmalloc(n * places * sizeof *all);
+    uint16_t *all = plane_room(s, n * places);
     if (n_before)
         memcpy(all, before, n_before * places * sizeof *all);
     free(before);
@@ -151,7 +160,6 @@ static bool put_plane(struct store *s, int64_t run, const struct store_trace *t,
         ok = put_chunk(s, run, t->stage, plane, t->pos - n_before + row, &shape,
                        all + row * places, e);
     }
-    free(all);
     return ok;
 }
 

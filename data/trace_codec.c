@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "data/trace_codec.h"
 
-#include "engine/base/xalloc.h"
-
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Header: rows, layers, blocks, levels as 16-bit little-endian, then one byte of flags. */
@@ -19,7 +16,7 @@ struct bit_writer {
     unsigned n; /* bits waiting in acc, below 32 between calls */
 };
 
-/* `bits` <= 32.  Called for every cell of every token: four bytes leave at a time. */
+/* `bits` <= 32.  Four bytes leave at a time. */
 static inline void put_bits(struct bit_writer *w, uint32_t value, unsigned bits)
 {
     w->acc = w->acc << bits | value;
@@ -123,10 +120,23 @@ bool trace_peek(const void *blob, size_t n, struct trace_shape *shape, struct er
 
 /* ---- encoding ------------------------------------------------------------------- */
 
+static inline uint32_t symbol(const struct layout *l, uint16_t value)
+{
+    return value == TRACE_NONE ? l->levels : value;
+}
+
+/* Every cell of every token: four of up to 8 bits leave as one. */
 static void encode_packed(const struct layout *l, const uint16_t *value, struct bit_writer *w)
 {
-    for (size_t i = 0; i < (size_t)l->rows * l->places; i++)
-        put_bits(w, value[i] == TRACE_NONE ? l->levels : value[i], l->bits);
+    size_t i = 0, n = (size_t)l->rows * l->places;
+    const unsigned bits = l->bits;
+    for (; bits <= 8 && i + 4 <= n; i += 4) {
+        uint32_t two = symbol(l, value[i]) << bits | symbol(l, value[i + 1]);
+        uint32_t more = symbol(l, value[i + 2]) << bits | symbol(l, value[i + 3]);
+        put_bits(w, two << 2 * bits | more, 4 * bits);
+    }
+    for (; i < n; i++)
+        put_bits(w, symbol(l, value[i]), bits);
 }
 
 static void encode_flips(const struct layout *l, const uint16_t *value, struct bit_writer *w)
@@ -140,8 +150,24 @@ static void encode_flips(const struct layout *l, const uint16_t *value, struct b
             put_bits(w, row[i] != before[i], 1);
         for (uint32_t i = 0; i < l->places; i++)
             if (row[i] != before[i])
-                put_bits(w, row[i] == TRACE_NONE ? l->levels : row[i], l->bits);
+                put_bits(w, symbol(l, row[i]), l->bits);
     }
+}
+
+/* Looks for TRACE_NONE, and for values that are neither that nor below l->levels. */
+static bool check_values(const struct layout *l, const uint16_t *value, bool *has_none,
+                         struct err *e)
+{
+    uint32_t none = 0, most = 0; /* no branches: for every cell of every token */
+    for (size_t i = 0; i < (size_t)l->rows * l->places; i++) {
+        uint32_t v = value[i], is_none = v == TRACE_NONE;
+        none |= is_none;
+        v = is_none ? 0 : v;
+        most = most > v ? most : v;
+    }
+    *has_none = none;
+    return most < l->levels ||
+           err_set(e, ERR_STORE, "trace chunk: value %u of %u levels", most, l->levels);
 }
 
 /* Bits of both forms, header not counted. */
@@ -162,13 +188,8 @@ bool trace_encode(const struct trace_shape *shape, const uint16_t *value, int fo
     if (!layout_of(shape, false, &l, e))
         return false;
     bool has_none = false;
-    for (size_t i = 0; i < (size_t)l.rows * l.places; i++) {
-        if (value[i] == TRACE_NONE)
-            has_none = true;
-        else if (value[i] >= l.levels)
-            return err_set(e, ERR_STORE, "trace chunk: value %u of %u levels", value[i],
-                           l.levels);
-    }
+    if (!check_values(&l, value, &has_none, e))
+        return false;
     layout_of(shape, has_none, &l, NULL);
     uint64_t packed, flips;
     sizes(&l, value, &packed, &flips);
@@ -180,15 +201,15 @@ bool trace_encode(const struct trace_shape *shape, const uint16_t *value, int fo
     put_u16(out, shape->levels);
     buf_add_byte(out, has_none ? FLAG_NONE : 0);
     size_t n = (size_t)((*used == TRACE_FLIPS ? flips : packed) + 7) / 8;
-    uint8_t *bytes = xmalloc(n);
-    struct bit_writer w = {.p = bytes};
+    buf_reserve(out, n);
+    struct bit_writer w = {.p = (uint8_t *)out->data + out->len};
     if (*used == TRACE_FLIPS)
         encode_flips(&l, value, &w);
     else
         encode_packed(&l, value, &w);
     put_end(&w);
-    buf_add(out, bytes, n);
-    free(bytes);
+    out->len += n;
+    out->data[out->len] = '\0'; /* as every buf ends */
     return true;
 }
 
@@ -255,20 +276,29 @@ bool trace_decode(enum trace_codec codec, const void *blob, size_t n, uint16_t *
 
 /* ---- margins and checksum ------------------------------------------------------- */
 
-uint16_t trace_margin_level(float margin)
+/* For every cell of every token: no frexpf, no branches. */
+static inline uint16_t level_of(float margin)
 {
     /* What is above the quarters of an octave: 2^(1/4), 2^(1/2), 2^(3/4) less 1, of 2^23. */
     enum { FIRST = 1587184, SECOND = 3474675, THIRD = 5719293, ONE = 1 << 23 };
-    if (!(margin > 0))
-        return 0;
-    uint32_t bits; /* called for every cell of every token: no frexpf, no branches */
+    int32_t bits;
     memcpy(&bits, &margin, sizeof bits);
-    int mantissa = (int)(bits % ONE), octave = (int)(bits / ONE) - 127;
-    int quarter = (mantissa >= FIRST) + (mantissa >= SECOND) + (mantissa >= THIRD);
-    int level = 1 + 4 * (octave + 10) + quarter;
-    return level < 0
-               ? 0
-               : (uint16_t)(level < TRACE_MARGIN_LEVELS ? level : TRACE_MARGIN_LEVELS - 1);
+    int32_t mantissa = bits & (ONE - 1), octave = (bits >> 23) - 127;
+    int32_t quarter = (mantissa >= FIRST) + (mantissa >= SECOND) + (mantissa >= THIRD);
+    int32_t level = 1 + 4 * (octave + 10) + quarter;
+    level = level < TRACE_MARGIN_LEVELS ? level : TRACE_MARGIN_LEVELS - 1;
+    return (uint16_t)(margin > 0 && level > 0 ? level : 0);
+}
+
+uint16_t trace_margin_level(float margin)
+{
+    return level_of(margin);
+}
+
+void trace_margin_levels(const float *margin, size_t n, uint16_t *level)
+{
+    for (size_t i = 0; i < n; i++)
+        level[i] = level_of(margin[i]);
 }
 
 float trace_margin_value(uint16_t level)

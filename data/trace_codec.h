@@ -49,6 +49,7 @@ bool trace_decode(enum trace_codec codec, const void *blob, size_t n, uint16_t *
  * trace_margin_value gives the middle of a step. */
 #define TRACE_MARGIN_LEVELS 64
 uint16_t trace_margin_level(float margin);
+void trace_margin_levels(const float *margin, size_t n, uint16_t *level);
 float trace_margin_value(uint16_t level);
 
 /* The CRC-32 of zlib, PNG and Ethernet. */

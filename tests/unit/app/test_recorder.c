@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/recorder.h"
+#include "data/trace_codec.h"
 
 #include "app/generate.h"
 
@@ -205,6 +206,7 @@ static void a_deleted_file_is_made_anew(void **state)
     struct world *w = *state;
     struct pool pool = {0};
     struct store_run run;
+    struct store_trace tr;
     struct err e = {0};
     char command[512];
     open_recorder(w, RECORDER_DEC);
@@ -219,7 +221,17 @@ static void a_deleted_file_is_made_anew(void **state)
     recorder_end(w->recorder, STORE_DONE, NULL, 1);
     assert_null(recorder_trouble(w->recorder));
     assert_true(store_run_get(w->store, recorder_run_id(w->recorder), &pool, &run, &e));
-    assert_int_equal(run.n_out, 160); /* what was stored before is still in memory */
+    assert_int_equal(run.n_out, 160);
+    /* What the lost file had is in the new one too. */
+    assert_true(store_trace_get(w->store, run.id, STORE_DEC, &pool, &tr, &e));
+    assert_int_equal(tr.n, 160);
+    assert_int_equal(tr.n_damaged, 0);
+    for (uint32_t i = 0; i < 160; i++)
+        for (uint32_t k = 0; k < 12; k++) {
+            assert_int_equal(tr.unit[i * 12 + k], (i + k) % 4);
+            assert_int_equal(tr.alive[i * 12 + k], k % 3 != 0);
+            assert_int_equal(trace_margin_level(tr.margin[i * 12 + k]), trace_margin_level(1));
+        }
     pool_free(&pool);
 }
 
