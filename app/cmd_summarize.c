@@ -159,6 +159,12 @@ static void on_begin(void *user, const struct summarize_step *s)
     recorder_begin(j->c->recorder, &run);
 }
 
+static void on_judge(void *user, uint32_t no, uint32_t of)
+{
+    struct job *j = user;
+    cli_progress(j->c, "choosing %u/%u", no, of);
+}
+
 static void on_prefilled(void *user, const struct terra_prefill_stats *p)
 {
     struct job *j = user;
@@ -322,7 +328,12 @@ static bool execute(struct job *j, struct err *e)
                                    .temperature = (double)j->opts.sampling.temperature,
                                    .tokens_total = (int64_t)p->tok_total};
     headless_start(&c->out, &start);
-    struct summarize_sink sink = {on_begin, on_prefilled, on_token, on_end, j};
+    struct summarize_sink sink = {.begin = on_begin,
+                                  .prefilled = on_prefilled,
+                                  .token = on_token,
+                                  .judge = on_judge,
+                                  .end = on_end,
+                                  .user = j};
     bool ok =
         summarize_run(&j->opts, p, j->doc->text, j->doc->n, c->session, &sink, &j->result, e);
     cli_progress_end(c);

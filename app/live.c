@@ -370,7 +370,7 @@ static void on_step(struct app *a, const struct mail *m)
     a->step.of = m->step.of;
     a->busy = BUSY_PREFILL;
     a->busy_since = a->now;
-    a->done = a->total = 0;
+    a->done = a->total = a->judges = 0;
     start_timeline(a);
     live_origin_begin(a, m);
     if (a->branch.on)
@@ -572,7 +572,7 @@ static void on_done(struct app *a, const struct mail *m)
     struct job *j = worker_finish(a->worker, m);
     bool ok = m->err.kind == ERR_NONE;
     a->busy = BUSY_IDLE;
-    a->total = 0;
+    a->total = a->judges = 0;
     switch (j->kind) {
     case JOB_OPEN:
         if (ok)
@@ -648,6 +648,10 @@ unsigned live_mail(struct app *a)
         case MAIL_PROGRESS:
             a->done = m->done;
             a->total = m->total;
+            break;
+        case MAIL_JUDGE:
+            a->judged = m->done;
+            a->judges = m->total;
             break;
         case MAIL_STEP:
             on_step(a, m);

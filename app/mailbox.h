@@ -25,6 +25,7 @@ enum mail_kind {
     MAIL_CHOICES,   /* encoder choices: choices, unit, margin, alive */
     MAIL_TOKEN,     /* token with unit, margin, alive; text */
     MAIL_TEXT,      /* text behind the last token */
+    MAIL_JUDGE,     /* done, total: of the parts that are asked which summary they support */
     MAIL_STEP_END,  /* end */
     MAIL_DONE       /* the job is over: err, result */
 };

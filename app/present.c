@@ -238,6 +238,10 @@ static void present_message(struct app *a, struct vm_message *m)
         m->text = a->step.of > 1 && a->job != JOB_COMPARE
                       ? print(a, "reading part %u of %u; Esc stops", a->step.no, a->step.of)
                       : "reading; Esc stops";
+    } else if (a->judges) {
+        m->progress = (double)a->judged / (double)a->judges;
+        m->severity = VM_INFO;
+        m->text = "asking parts which of the summaries they support; Esc stops";
     } else if (a->job == JOB_SUMMARIZE && a->busy == BUSY_DECODE && a->step.of > 1) {
         m->progress = (a->step.no - 0.5) / a->step.of;
     }

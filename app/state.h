@@ -175,6 +175,7 @@ struct app {
     struct job *waiting; /* until the memory is measured; NULL */
     enum app_busy waiting_busy;
     uint64_t busy_since, done, total; /* of a prefill */
+    uint64_t judged, judges; /* parts asked and to be asked; judges 0: nobody is asked */
     struct app_step {
         uint32_t no, of;
         enum store_kind kind;

@@ -253,8 +253,8 @@ static bool run_select(struct run *r, const char *text, struct err *e)
     bool ok = map_round(r, text, r->plan->chunk, n, 0, &r->out->text, c, e);
     if (ok && n > 1) {
         uint64_t start = clock_ns();
-        ok = summarize_select(r->o, r->session, text, r->plan->chunk, c, n, r->plan->max_tokens,
-                              e);
+        ok = summarize_select(r->o, r->session, r->sink, text, r->plan->chunk, c, n,
+                              r->plan->max_tokens, e);
         r->out->search_ns += clock_ns() - start;
         if (ok) {
             choose(r, c, n);

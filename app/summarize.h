@@ -103,6 +103,8 @@ struct summarize_sink { /* every function is optional */
     void (*begin)(void *user, const struct summarize_step *s);
     void (*prefilled)(void *user, const struct terra_prefill_stats *p);
     void (*token)(void *user, const struct terra_token *t, const char *piece, size_t n);
+    /* select: chunk `no` of `of` is asked next, which of the summaries it supports. */
+    void (*judge)(void *user, uint32_t no, uint32_t of);
     /* Also after an error or cancellation; e is NULL if all went well. */
     void (*end)(void *user, const struct summarize_step *s, const struct generate_result *r,
                 const struct err *e);

@@ -97,9 +97,10 @@ static void shortlist(struct summarize_candidate *c, size_t n, const double *wit
 
 /* Every judge adds what its chunk gains a candidate. */
 static bool ask_judges(const struct summarize_opts *o, struct terra_session *s,
-                       struct terra_search *x, const char *text,
-                       const struct summarize_chunk *chunk, struct summarize_candidate *c,
-                       size_t n, const double *without, struct err *e)
+                       const struct summarize_sink *sink, struct terra_search *x,
+                       const char *text, const struct summarize_chunk *chunk,
+                       struct summarize_candidate *c, size_t n, const double *without,
+                       struct err *e)
 {
     struct terra_ids source = {0};
     double *with = xcalloc(n, sizeof *with);
@@ -109,6 +110,8 @@ static bool ask_judges(const struct summarize_opts *o, struct terra_session *s,
         c[i].score = lead(i);
     for (size_t j = 0; ok && j < judges; j++) {
         const struct summarize_chunk *at = &chunk[j * n / judges];
+        if (sink->judge)
+            sink->judge(sink->user, (uint32_t)j + 1, (uint32_t)judges);
         ok = summarize_source(o, text + at->start, at->end - at->start, &source, e) &&
              judge(s, x, &source, c, n, with, e);
         for (size_t i = 0; ok && i < n; i++)
@@ -121,7 +124,8 @@ static bool ask_judges(const struct summarize_opts *o, struct terra_session *s,
     return ok;
 }
 
-bool summarize_select(const struct summarize_opts *o, struct terra_session *s, const char *text,
+bool summarize_select(const struct summarize_opts *o, struct terra_session *s,
+                      const struct summarize_sink *sink, const char *text,
                       const struct summarize_chunk *chunk, struct summarize_candidate *c,
                       size_t n, uint32_t max_tokens, struct err *e)
 {
@@ -136,7 +140,7 @@ bool summarize_select(const struct summarize_opts *o, struct terra_session *s, c
     ok = ok && judge(s, x, &nothing, c, n, without, e);
     if (ok) {
         shortlist(c, n, without);
-        ok = ask_judges(o, s, x, text, chunk, c, n, without, e);
+        ok = ask_judges(o, s, sink, x, text, chunk, c, n, without, e);
     }
     terra_search_close(x);
     terra_ids_free(&nothing);

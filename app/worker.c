@@ -217,6 +217,11 @@ static bool job_read(struct worker *w, struct job *j, struct err *e)
     return true;
 }
 
+static void on_judge(void *user, uint32_t no, uint32_t of)
+{
+    worker_post(user, &(struct mail){.kind = MAIL_JUDGE, .done = no - 1, .total = of}, NULL, 0);
+}
+
 static bool job_summarize(struct worker *w, struct job *j, struct err *e)
 {
     if (!job_read(w, j, e))
@@ -229,6 +234,7 @@ static bool job_summarize(struct worker *w, struct job *j, struct err *e)
     struct summarize_sink sink = {.begin = on_begin,
                                   .prefilled = on_prefilled,
                                   .token = on_token,
+                                  .judge = on_judge,
                                   .end = on_end,
                                   .user = w};
     j->ran = true;

@@ -181,7 +181,9 @@ class Streams(Case):
 
     def test_progress_only_on_a_terminal(self) -> None:
         document = self.write("doc", TEXT * 5)
-        self.assertIn(b"chunk 1/", self.on_terminal("summarize", document))
+        shown = self.on_terminal("summarize", document)
+        self.assertIn(b"chunk 1/", shown)
+        self.assertIn(b"choosing 1/", shown)
         self.assertNotIn("chunk 1/", self.works("summarize", document).err)
         self.assertNotIn(b"chunk 1/", self.on_terminal("summarize", "-q", document))
 
