@@ -106,8 +106,7 @@ static size_t seen_by(const struct attend *a, size_t t)
 
 static void fetch_begin(const void *p, size_t bytes)
 {
-    for (size_t i = 0; i < bytes && i < HEAD_FETCH; i += 64)
-        __builtin_prefetch((const char *)p + i, 0, 2);
+    fetch_bytes(p, min_size(bytes, HEAD_FETCH));
 }
 
 /* The first keys and values of a head and their scales; memory then sees where it goes on. */

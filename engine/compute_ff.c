@@ -51,12 +51,6 @@ static void scores(const struct choose_job *j, uint32_t thread, size_t t0, size_
         k->panels(pack, 0, z0 / PANEL, z1 / PANEL, low, r, n, z + z0, all, f);
 }
 
-static void fetch_bytes(const void *p, size_t n)
-{
-    for (size_t i = 0; i < n; i += 64)
-        __builtin_prefetch((const char *)p + i, 0, 2);
-}
-
 /* Of a long row only the beginning: more at once is more than a core can wait for. */
 static void fetch_row(const struct mat *w, size_t r)
 {

@@ -54,14 +54,19 @@ static inline struct fetch *compute_fetch(const struct compute *c, uint32_t thre
     return &c->cursor[thread].f;
 }
 
+static inline void fetch_bytes(const void *p, size_t n)
+{
+    for (size_t i = 0; i < n; i += 64)
+        __builtin_prefetch((const char *)p + i, 0, 2);
+}
+
 /* Fetches some lines now, where a thread computes without asking memory for much else. */
 static inline void fetch_some(const struct compute *c, uint32_t thread, size_t lines)
 {
     struct fetch *f = compute_fetch(c, thread);
     fetch_more(f);
     lines = f->lines < lines ? f->lines : lines;
-    for (size_t i = 0; i < lines; i++)
-        __builtin_prefetch(f->p + 64 * i, 0, 2);
+    fetch_bytes(f->p, 64 * lines);
     f->p += 64 * lines;
     f->lines -= lines;
 }
