@@ -110,7 +110,7 @@ static bool ask_judges(const struct summarize_opts *o, struct terra_session *s,
         c[i].score = lead(i);
     for (size_t j = 0; ok && j < judges; j++) {
         const struct summarize_chunk *at = &chunk[j * n / judges];
-        if (sink->judge)
+        if (sink && sink->judge)
             sink->judge(sink->user, (uint32_t)j + 1, (uint32_t)judges);
         ok = summarize_source(o, text + at->start, at->end - at->start, &source, e) &&
              judge(s, x, &source, c, n, with, e);
