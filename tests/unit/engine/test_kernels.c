@@ -2,29 +2,10 @@
  * promise that a row's result does not depend on how it is called.
  *
  * SPDX-License-Identifier: MIT */
-#include "engine/kernels/kernels.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tests/unit/engine/matrices.h"
 
 static const char *const names[] = {"scalar", "avx2", "avx512", "avx512vnni", "neon"};
 enum { SETS = 5, MAX_ROWS = 256, MAX_COLS = 300, GUARD = 64 };
-
-static uint32_t seed = 1;
-
-static float random_float(void)
-{
-    seed = seed * 1664525 + 1013904223;
-    return (float)(seed >> 8) / (1 << 23) - 1;
-}
 
 /* A matrix whose data starts `skew` bytes after an aligned address and ends where the
  * allocation ends, so that a sanitizer sees every read past it. */
@@ -39,15 +20,7 @@ static void make(struct sample *s, enum terra_dtype t, uint32_t rows, uint32_t c
     size_t skew = t == TERRA_I8 ? 3 : dtype_size(t), n = (size_t)rows * cols;
     s->memory = malloc(skew + n * dtype_size(t));
     char *data = (char *)s->memory + skew;
-    for (size_t i = 0; i < n; i++) {
-        float f = random_float();
-        if (t == TERRA_I8)
-            data[i] = (char)(int8_t)lrintf(f * 127);
-        else if (t == TERRA_BF16)
-            memcpy(data + 2 * i, (char *)&f + 2, 2);
-        else
-            memcpy(data + 4 * i, &f, 4);
-    }
+    fill_weights(t, n, data);
     for (uint32_t r = 0; r < rows; r++)
         s->scale[r] = 0.01f + 0.001f * (float)r;
     s->w = (struct mat){.dtype = t,
@@ -55,19 +28,6 @@ static void make(struct sample *s, enum terra_dtype t, uint32_t rows, uint32_t c
                         .cols = cols,
                         .data = data,
                         .scale = t == TERRA_I8 ? s->scale : NULL};
-}
-
-static void fill(float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] = random_float();
-}
-
-static void near(const float *got, const float *want, size_t n, float bound)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!(fabsf(got[i] - want[i]) <= bound))
-            fail_msg("[%zu]: got %.9g, want %.9g", i, (double)got[i], (double)want[i]);
 }
 
 static void check_rows(const struct kernels *k, const struct kernels *ref, enum terra_dtype t,
