@@ -199,6 +199,11 @@ static void attend_efficient(struct pass *p, const struct attention *a,
     efficient_run(&f, &p->s.efficient, p->s.o);
 }
 
+static bool has_output(const struct attention *a)
+{
+    return a->o.kind || a->omult.kind || a->oconv.kind;
+}
+
 /* Output layers of one tile; returns where the result is. */
 static const float *output_tile(struct pass *p, const struct attention *a, struct att_state *st,
                                 const float *o, size_t n, size_t at)
@@ -222,8 +227,10 @@ static const float *output_tile(struct pass *p, const struct attention *a, struc
     return s->y;
 }
 
-/* One decoded row in one go, if it can be had. */
-static bool run_step(struct pass *p, const struct attention *a, struct att_state *st, size_t at)
+/* One decoded row in one go, if it can be had: from x to s.o and, as far as no output layer is
+ * to come, to acc. */
+static bool run_step(struct pass *p, const struct attention *a, struct att_state *st,
+                     const float *x, size_t at, float *acc)
 {
     struct scratch *s = &p->s;
     const struct projection *all[] = {&a->q, &a->k, &a->v};
@@ -239,7 +246,10 @@ static bool run_step(struct pass *p, const struct attention *a, struct att_state
         call[i] = (struct conv_call){&all[i]->w, all[i]->b, &all[i]->conv, y[i]};
     }
     struct multconv_step step = {
-        .x = s->x,
+        .res = {.ln = a->ln.scale ? &a->ln : NULL,
+                .x = x,
+                .own = s->own,
+                .acc = has_output(a) ? NULL : acc},
         .mult = {&a->mult.gate, &a->mult.w, a->mult.b, a->mult.conv.modules},
         .qkv = call,
         .ring = st->ring_u,
@@ -250,6 +260,8 @@ static bool run_step(struct pass *p, const struct attention *a, struct att_state
         .timed = p->timed};
     if (!compute_multconv(p->cx, &step))
         return false;
+    if (step.res.bad)
+        pass_bad(p, "attention");
     p->part_ns[TERRA_PART_ATT] += step.attend_ns; /* pass_clock gives qkv the whole */
     p->part_ns[TERRA_PART_QKV] -= step.attend_ns;
     return true;
@@ -264,17 +276,12 @@ static void attend(struct pass *p, const struct attention *a, struct att_state *
     for (size_t t = 0; t < n; t += p->tile) {
         size_t rows = n - t < p->tile ? n - t : p->tile;
         if (a->ln.scale)
-            compute_norm(p->cx, a->ln.scale, a->ln.bias, a->ln.center, x + t * d, rows, d,
-                         p->s.x);
+            compute_norm(p->cx, &a->ln, x + t * d, rows, d, p->s.x);
         else
             memcpy(p->s.x, x + t * d, rows * d * sizeof *x);
         pass_clock(p, TERRA_PART_OTHER, clock);
-        bool done = n == 1 && causal && run_step(p, a, st, first);
-        if (!done)
-            project_tile(p, a, st, t, rows, first + t, efficient);
+        project_tile(p, a, st, t, rows, first + t, efficient);
         pass_clock(p, TERRA_PART_QKV, clock);
-        if (done)
-            return;
     }
     if (efficient) {
         attend_efficient(p, a, st, n, first, causal);
@@ -291,8 +298,10 @@ void attention_run(struct pass *p, const struct attention *a, struct att_state *
     size_t d = a->d;
     uint64_t clock = 0;
     pass_clock(p, TERRA_PART_OTHER, &clock);
-    attend(p, a, st, x, n, first, causal, &clock);
-    for (size_t t = 0; t < n; t += p->tile) {
+    bool done = n == 1 && causal && run_step(p, a, st, x, first, acc);
+    if (!done)
+        attend(p, a, st, x, n, first, causal, &clock);
+    for (size_t t = 0; t < n && (!done || has_output(a)); t += p->tile) {
         size_t rows = n - t < p->tile ? n - t : p->tile;
         const float *out =
             output_tile(p, a, st, p->s.o + t * a->heads * a->dv, rows, first + t);

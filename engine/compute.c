@@ -189,13 +189,7 @@ void compute_linear(struct compute *c, const struct mat *w, const float *bias, c
     add_bias(bias, n, w->rows, y);
 }
 
-/* ---- several linear layers of one position ------------------------------------------- */
-
-struct linears_job {
-    struct compute *c;
-    const struct linear *call;
-    uint32_t n_calls;
-};
+/* ---- a linear layer of one position ---------------------------------------------------- */
 
 void linear_outputs(struct compute *c, uint32_t thread, const struct linear *l, size_t r0,
                     size_t r1)
@@ -207,36 +201,6 @@ void linear_outputs(struct compute *c, uint32_t thread, const struct linear *l, 
         gemv_part(&j, thread, r0, r1);
     for (size_t r = r0; l->bias && r < r1; r++)
         l->y[r] += l->bias[r];
-}
-
-static size_t pieces_of(const struct linear *l)
-{
-    return (l->w->rows + PANEL - 1) / PANEL;
-}
-
-/* Items are PANEL outputs of one call after another. */
-static void linears_part(void *arg, uint32_t thread, size_t i0, size_t i1)
-{
-    const struct linears_job *j = arg;
-    for (uint32_t k = 0; k < j->n_calls; k++) {
-        const struct linear *l = &j->call[k];
-        size_t all = pieces_of(l), end = min_size(i1, all);
-        if (i0 < end)
-            linear_outputs(j->c, thread, l, i0 * PANEL, min_size(end * PANEL, l->w->rows));
-        i0 = i0 > all ? i0 - all : 0;
-        i1 = i1 > all ? i1 - all : 0;
-    }
-}
-
-void compute_linears(struct compute *c, const struct linear *call, uint32_t n_calls)
-{
-    struct linears_job j = {c, call, n_calls};
-    size_t pieces = 0, multiplies = 0;
-    for (uint32_t k = 0; k < n_calls; k++) {
-        pieces += pieces_of(&call[k]);
-        multiplies += (size_t)call[k].w->rows * call[k].w->cols;
-    }
-    pool_run(c->pool, pieces, multiplies > FEW_MULTIPLIES ? 1 : pieces, linears_part, &j);
 }
 
 void compute_linear_alone(struct compute *c, uint32_t thread, const struct linear *l)
@@ -407,8 +371,8 @@ void compute_factored(struct compute *c, const struct mat *gate, const struct ma
 
 struct norm_job {
     const struct kernels *k;
-    const float *scale, *bias, *x;
-    bool center;
+    const struct norm *ln;
+    const float *x;
     size_t d;
     float *y;
 };
@@ -418,12 +382,13 @@ static void norm_part(void *arg, uint32_t thread, size_t t0, size_t t1)
     (void)thread;
     struct norm_job *j = arg;
     for (size_t t = t0; t < t1; t++)
-        j->k->norm(j->x + t * j->d, j->d, j->scale, j->bias, j->center, j->y + t * j->d);
+        j->k->norm(j->x + t * j->d, j->d, j->ln->scale, j->ln->bias, j->ln->center,
+                   j->y + t * j->d);
 }
 
-void compute_norm(struct compute *c, const float *scale, const float *bias, bool center,
-                  const float *x, size_t n, size_t d, float *y)
+void compute_norm(struct compute *c, const struct norm *ln, const float *x, size_t n, size_t d,
+                  float *y)
 {
-    struct norm_job j = {c->k, scale, bias, x, center, d, y};
+    struct norm_job j = {c->k, ln, x, d, y};
     pool_run(c->pool, n, 8, norm_part, &j);
 }

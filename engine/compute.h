@@ -13,6 +13,8 @@
 #include "engine/kernels/kernels.h"
 #include "engine/pool.h"
 
+#include <stdatomic.h>
+
 struct compute; /* opaque */
 
 /* threads 0: physical cores.  kernels NULL: the best. */
@@ -42,8 +44,6 @@ struct linear {
     float *y;
 };
 
-/* Several that do not read each other's outputs. */
-void compute_linears(struct compute *c, const struct linear *call, uint32_t n_calls);
 /* By one thread of a call that is running. */
 void compute_linear_alone(struct compute *c, uint32_t thread, const struct linear *l);
 
@@ -62,8 +62,24 @@ struct conv_shape {
 void compute_conv(struct compute *c, const struct mat *w, const float *bias,
                   const struct conv_shape *s, const float *x, size_t n, float *y);
 
-void compute_norm(struct compute *c, const float *scale, const float *bias, bool center,
-                  const float *x, size_t n, size_t d, float *y);
+/* Layer normalisation, spec 2.1. */
+struct norm {
+    const float *scale, *bias; /* [d]; bias is read but unused when not centred */
+    bool center;
+};
+void compute_norm(struct compute *c, const struct norm *ln, const float *x, size_t n, size_t d,
+                  float *y);
+
+/* One decoded position's way through a residual layer, x (one stream) to acc (the other): every
+ * thread norms x for itself and adds its columns of the result to acc, so that none of it
+ * crosses from one core to another more often than it must, and nobody waits for it. */
+struct residual {
+    const struct norm *ln; /* NULL: x is taken as it is */
+    const float *x;        /* [d] */
+    float *own;            /* scratch, [threads][d] */
+    float *acc;            /* [d]; NULL: nothing is added */
+    atomic_bool bad;       /* set where a sum is NaN or Inf; the caller clears it */
+};
 
 /* One sparse feed-forward layer, spec 2.7; w1 and w2 are (blocks * units, d). */
 struct ff_weights {
@@ -86,9 +102,12 @@ void compute_ff_sparse(struct compute *c, const struct ff_weights *w, const floa
 
 /* Another branch of the block, from its first to its last layer. */
 struct ff_branch {
-    struct linear in, out;                        /* out: [d] */
+    const struct norm *ln; /* of the layer's x; NULL: x is taken as it is */
+    float *own;            /* as the layer's */
+    struct linear in, out; /* in.x is not read; out: [d], added to acc after the layer */
     void (*between)(void *user, uint32_t thread); /* by one thread, once `in` is done */
     void *user;
+    atomic_bool bad; /* as the layer's */
 };
 
 /* One decoded position: bit for bit what compute_choose and compute_ff_sparse do, but a thread
@@ -96,14 +115,14 @@ struct ff_branch {
  * that would keep few threads busy alone. */
 struct ff_step {
     const struct ff_weights *w;
-    const float *x;
-    const struct ff_branch *branch; /* NULL: none */
-    float *z;                       /* scratch, as in compute_choose */
-    uint16_t *unit;                 /* [blocks] */
+    struct residual res;
+    struct ff_branch *branch; /* NULL: none */
+    float *z;                 /* scratch, as in compute_choose */
+    uint16_t *unit;           /* [blocks] */
     float *margin;
     float *hidden;
     uint8_t *alive;
-    float *y;
+    float *y; /* [d], what res.acc gets */
     bool timed;
     uint64_t rows_ns; /* timed: the calling thread's time with rows of w1 and w2 */
 };
@@ -163,13 +182,13 @@ struct factored {
  * a thread stays with its modules and heads and waits for nobody in between.  What a
  * convolution reads of its neighbours' modules it computes itself. */
 struct multconv_step {
-    const float *x; /* [d], normed; d = modules * m = heads * dh */
+    struct residual res; /* d = modules * m = heads * dh */
     struct factored mult;
     const struct conv_call *qkv; /* [3], y [d] each; k and v go to the caches as well */
     float *ring;                 /* [length][d]: mult's output of row r at r % length */
     struct attend attend;        /* of this row: causal, rows = first + 1 */
     float *scratch;              /* threads * length * d floats */
-    float *scores, *out;         /* heads * rows floats; [d] */
+    float *scores, *out;         /* heads * rows floats; [d], what res.acc gets */
     bool timed;
     uint64_t attend_ns; /* timed: how long the calling thread's heads took */
 };

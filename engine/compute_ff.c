@@ -148,13 +148,14 @@ struct ff_job {
     float *y;
 };
 
-/* Blocks [k0, k0 + n) of position t, whose chosen rows are row[0 .. n) and then `more`. */
-static void multiply_rows(const struct ff_job *j, size_t t, const uint32_t *row, size_t k0,
-                          size_t n, size_t more)
+/* Blocks [k0, k0 + n) of position t, which is x; their chosen rows are row[0 .. n), and then
+ * `more` come. */
+static void multiply_rows(const struct ff_job *j, size_t t, const float *x, const uint32_t *row,
+                          size_t k0, size_t n, size_t more)
 {
     const struct ff_weights *w = j->w;
     float *h = j->hidden + t * w->blocks + k0;
-    j->c->k->rows_at(&w->w1, row, n, more, j->x + t * w->w1.cols, h);
+    j->c->k->rows_at(&w->w1, row, n, more, x, h);
     for (size_t k = 0; k < n; k++) {
         j->alive[t * w->blocks + k0 + k] = h[k] > 0;
         h[k] = h[k] <= 0 ? 0 : h[k]; /* a NaN stays, to be found */
@@ -177,7 +178,7 @@ static void sparse_in_part(void *arg, uint32_t thread, size_t k0, size_t k1)
         for (size_t b0 = k0; b0 < k1; b0 += BATCH) {
             size_t b1 = min_size(b0 + BATCH, k1);
             list_rows(j, t, b0, b1, row);
-            multiply_rows(j, t, row, b0, b1 - b0, 0);
+            multiply_rows(j, t, j->x + t * j->w->w1.cols, row, b0, b1 - b0, 0);
         }
     }
 }
@@ -222,14 +223,54 @@ struct step_job {
     struct choose_job choose;
     struct ff_job ff;
     struct ff_step *s;
+    uint32_t normed; /* threads whose own copy of x is normed */
 };
+
+static size_t pieces_of(const struct linear *l)
+{
+    return (l->w->rows + PANEL - 1) / PANEL;
+}
+
+/* Pieces [i0, i1) of a layer; a piece is PANEL outputs. */
+static void linear_pieces(const struct step_job *j, uint32_t thread, const struct linear *l,
+                          size_t i0, size_t i1)
+{
+    if (i0 < i1)
+        linear_outputs(j->ff.c, thread, l, i0 * PANEL, min_size(i1 * PANEL, l->w->rows));
+}
+
+/* The first layers of both: pieces of the controller, then of the branch. */
+static void in_part(void *arg, uint32_t thread, size_t i0, size_t i1)
+{
+    const struct step_job *j = arg;
+    const struct ff_step *s = j->s;
+    const struct residual *r = &s->res;
+    struct ff_branch *b = s->branch;
+    size_t d = s->w->w1.cols, own = thread * d;
+    struct linear ctl = {&s->w->ctl1, NULL, own_norm(j->ff.c->k, r->ln, r->x, d, r->own + own),
+                         s->z};
+    size_t all = pieces_of(&ctl);
+    linear_pieces(j, thread, &ctl, i0, min_size(i1, all));
+    if (i1 <= all)
+        return;
+    struct linear in = b->in;
+    in.x = own_norm(j->ff.c->k, b->ln, r->x, d, b->own + own);
+    linear_pieces(j, thread, &in, i0 > all ? i0 - all : 0, i1 - all);
+}
+
+/* What in_part left of x, by this thread or, if it had nothing to do there, by another. */
+static const float *normed(const struct step_job *j, uint32_t thread)
+{
+    const struct residual *r = &j->s->res;
+    return r->ln ? r->own + (thread < j->normed ? thread : 0) * j->s->w->w1.cols : r->x;
+}
 
 static void timed_rows(const struct step_job *j, uint32_t thread, const uint32_t *row,
                        size_t k0, size_t n, size_t more)
 {
     bool timed = j->s->timed && thread == 0;
     uint64_t since = timed ? clock_ns() : 0;
-    multiply_rows(&j->ff, 0, row, k0, n, more);
+    multiply_rows(&j->ff, 0, normed(j, thread), row, k0, n, more);
     if (timed)
         j->s->rows_ns += clock_ns() - since;
 }
@@ -260,9 +301,29 @@ static void choose_in_part(void *arg, uint32_t thread, size_t k0, size_t k1)
 static void out_part(void *arg, uint32_t thread, size_t c0, size_t c1)
 {
     struct step_job *j = arg;
+    struct residual *r = &j->s->res;
+    struct ff_branch *b = j->s->branch;
+    const struct kernels *k = j->ff.c->k;
     sparse_out_part(&j->ff, thread, c0, c1);
-    if (j->s->branch)
-        linear_outputs(j->ff.c, thread, &j->s->branch->out, c0, c1);
+    own_add(k, j->s->y, c0, c1, r->acc, &r->bad);
+    if (!b)
+        return;
+    linear_outputs(j->ff.c, thread, &b->out, c0, c1);
+    own_add(k, b->out.y, c0, c1, r->acc, &b->bad);
+}
+
+static uint32_t run_in(struct step_job *j)
+{
+    const struct mat *ctl = &j->s->w->ctl1;
+    const struct linear first = {.w = ctl};
+    size_t pieces = pieces_of(&first), multiplies = (size_t)ctl->rows * ctl->cols;
+    if (j->s->branch) {
+        const struct linear *in = &j->s->branch->in;
+        pieces += pieces_of(in);
+        multiplies += (size_t)in->w->rows * in->w->cols;
+    }
+    return pool_run(j->ff.c->pool, pieces, multiplies > FEW_MULTIPLIES ? 1 : pieces, in_part,
+                    j);
 }
 
 void compute_ff_step(struct compute *c, struct ff_step *s)
@@ -270,13 +331,10 @@ void compute_ff_step(struct compute *c, struct ff_step *s)
     const struct ff_weights *w = s->w;
     float *z = s->z + w->ctl1.rows;
     struct step_job j = {.choose = {c, w, s->z, 1, z, s->unit, s->margin},
-                         .ff = {c, w, s->x, 1, s->unit, s->hidden, s->alive, s->y},
+                         .ff = {c, w, NULL, 1, s->unit, s->hidden, s->alive, s->y},
                          .s = s};
-    struct linear in[2] = {{&w->ctl1, NULL, s->x, s->z}};
-    if (s->branch)
-        in[1] = s->branch->in;
     s->rows_ns = 0;
-    compute_linears(c, in, s->branch ? 2 : 1);
+    j.normed = run_in(&j);
     pool_run(c->pool, w->blocks, 1, choose_in_part, &j);
     uint64_t since = s->timed ? clock_ns() : 0;
     pool_run(c->pool, w->w2.cols, 64, out_part, &j);

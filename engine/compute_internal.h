@@ -126,6 +126,27 @@ void fetch_head(const struct attend *a, size_t head, size_t seen);
 void attend_heads(struct compute *c, uint32_t thread, const struct attend *a, const float *q,
                   float *scores, size_t h0, size_t h1, float *out);
 
+/* x as the thread's own layers read it. */
+static inline const float *own_norm(const struct kernels *k, const struct norm *ln,
+                                    const float *x, size_t d, float *own)
+{
+    if (!ln)
+        return x;
+    k->norm(x, d, ln->scale, ln->bias, ln->center, own);
+    return own;
+}
+
+/* acc[c0, c1) += y[c0, c1). */
+static inline void own_add(const struct kernels *k, const float *y, size_t c0, size_t c1,
+                           float *acc, atomic_bool *bad)
+{
+    if (!acc)
+        return;
+    k->add(y + c0, c1 - c0, acc + c0);
+    if (!k->finite(acc + c0, c1 - c0))
+        atomic_store_explicit(bad, true, memory_order_relaxed);
+}
+
 /* Outputs [r0, r1) of one position, by one thread; r0 and, but for the last, r1 are multiples
  * of PANEL. */
 void linear_outputs(struct compute *c, uint32_t thread, const struct linear *l, size_t r0,

@@ -59,9 +59,10 @@ static void part(void *arg, uint32_t thread, size_t g0, size_t g1)
     size_t m0 = g0 * per, m1 = g1 * per;
     size_t n0 = m0 < j->half ? 0 : m0 - j->half, n1 = min_size(m1 + j->half, c->modules);
     float *rows = s->scratch + thread * c->length * d, *now = rows + (c->length - 1) * d;
+    const float *x = own_norm(j->c->k, s->res.ln, s->res.x, d, s->res.own + thread * d);
 
     recall_modules(s, n0, n1, rows);
-    factored_modules(j->c, thread, &s->mult, s->x, n0, n1, now);
+    factored_modules(j->c, thread, &s->mult, x, n0, n1, now);
     memcpy(s->ring + s->attend.first % c->length * d + m0 * c->c_in, now + m0 * c->c_in,
            (m1 - m0) * c->c_in * sizeof *now);
     size_t heads = s->attend.heads / j->groups;
@@ -72,6 +73,7 @@ static void part(void *arg, uint32_t thread, size_t g0, size_t g1)
     attend_part(j, thread, g0 * heads, g1 * heads);
     if (since)
         s->attend_ns = clock_ns() - since;
+    own_add(j->c->k, s->out, m0 * c->c_in, m1 * c->c_in, s->res.acc, &s->res.bad);
 }
 
 bool compute_multconv(struct compute *c, struct multconv_step *s)

@@ -259,7 +259,7 @@ bool encoder_run(struct pass *p, struct stack_state *st, struct streams *x, size
         return true;
     average_into_b(x, n * m->d_enc);
     compute_linear(p->cx, &m->merge.w, m->merge.b, x->b, n, x->a);
-    compute_norm(p->cx, m->merge_ln.scale, m->merge_ln.bias, true, x->a, n, m->d_enc, x->b);
+    compute_norm(p->cx, &m->merge_ln, x->a, n, m->d_enc, x->b);
     memcpy(x->a, x->b, n * m->d_enc * sizeof(float));
     pass_check(p, "the merge after it", x->a, n * m->d_enc);
     return healthy(p, e);
@@ -283,7 +283,7 @@ bool head_run(struct pass *p, const struct streams *x, size_t from, size_t n, fl
         const float *a = x->a + (from + t) * d, *b = x->b + (from + t) * d;
         for (size_t i = 0; i < rows * d; i++)
             p->s.y[i] = (a[i] + b[i]) / 2;
-        compute_norm(p->cx, m->ln_out.scale, m->ln_out.bias, true, p->s.y, rows, d, p->s.x);
+        compute_norm(p->cx, &m->ln_out, p->s.y, rows, d, p->s.x);
         project(p->cx, &m->loss, p->s.x, rows, p->s.wide, logits + t * V);
         pass_check(p, "logits", logits + t * V, rows * V);
     }

@@ -98,7 +98,7 @@ static void run_sru_branch(struct pass *p, const struct ff *ff, struct ff_state 
     const struct sru *r = &ff->sru;
     struct scratch *s = &p->s;
     float *z = s->small, *gates = s->small + n * r->width;
-    compute_norm(p->cx, r->ln.scale, r->ln.bias, r->ln.center, x, n, ff->d, s->x);
+    compute_norm(p->cx, &r->ln, x, n, ff->d, s->x);
     compute_linear(p->cx, &r->in.w, r->in.b, s->x, n, z);
     for (uint32_t i = 0; i < r->layers; i++) {
         compute_linear(p->cx, &r->gate[i].w, r->gate[i].b, z, n, gates);
@@ -131,17 +131,18 @@ static void sru_between(void *user, uint32_t thread)
 static void run_step(struct pass *p, const struct ff *ff, struct ff_state *st, const float *x,
                      size_t row, float *acc, uint64_t *clock)
 {
-    const struct kernels *k = compute_kernels(p->cx);
     const struct sru *r = &ff->sru;
     struct scratch *s = &p->s;
-    float *in = s->u, *out = s->uv, *z = s->small; /* u and uv are attention's, which is done */
+    float *out = s->uv, *z = s->small; /* uv is attention's, which is done */
     struct sru_step sru = {p->cx, r, z, z + r->width, st->carry};
-    struct ff_branch branch = {.in = {&r->in.w, r->in.b, in, z},
+    struct ff_branch branch = {.ln = &r->ln,
+                               .own = s->own + (size_t)compute_threads(p->cx) * ff->d,
+                               .in = {&r->in.w, r->in.b, NULL, z},
                                .out = {&r->out.w, r->out.b, z, out},
                                .between = sru_between,
                                .user = &sru};
     struct ff_step step = {.w = &ff->s,
-                           .x = s->x,
+                           .res = {.ln = &ff->ln, .x = x, .own = s->own, .acc = acc},
                            .branch = r->layers ? &branch : NULL,
                            .z = s->wide,
                            .unit = s->unit,
@@ -150,21 +151,16 @@ static void run_step(struct pass *p, const struct ff *ff, struct ff_state *st, c
                            .alive = s->alive,
                            .y = s->y,
                            .timed = p->timed};
-    if (r->layers)
-        compute_norm(p->cx, r->ln.scale, r->ln.bias, r->ln.center, x, 1, ff->d, in);
-    pass_clock(p, TERRA_PART_OTHER, clock);
     compute_ff_step(p->cx, &step);
     pass_check(p, "controller", s->margin, ff->s.blocks);
     pass_clock(p, TERRA_PART_CTL, clock);
     p->part_ns[TERRA_PART_FF] += step.rows_ns;
     p->part_ns[TERRA_PART_CTL] -= step.rows_ns;
     report(p, ff, row, 1);
-    k->add(s->y, ff->d, acc);
-    pass_check(p, "feed-forward", acc, ff->d);
-    if (r->layers) {
-        k->add(out, ff->d, acc);
-        pass_check(p, "SRU", acc, ff->d);
-    }
+    if (step.res.bad)
+        pass_bad(p, "feed-forward");
+    if (branch.bad)
+        pass_bad(p, "SRU");
     pass_clock(p, TERRA_PART_OTHER, clock);
 }
 
@@ -174,15 +170,15 @@ void feed_forward_run(struct pass *p, const struct ff *ff, struct ff_state *st, 
     const struct kernels *k = compute_kernels(p->cx);
     uint64_t clock = 0;
     pass_clock(p, TERRA_PART_OTHER, &clock);
+    if (n == 1 && ff->kind == FF_SPARSE && p->mode == TERRA_SPARSE && p->n_pins == 0) {
+        run_step(p, ff, st, x, first_row, acc, &clock);
+        return;
+    }
     for (size_t t = 0; t < n; t += p->tile) {
         size_t rows = n - t < p->tile ? n - t : p->tile;
         const float *in = x + t * ff->d;
         float *out = acc + t * ff->d;
-        compute_norm(p->cx, ff->ln.scale, ff->ln.bias, ff->ln.center, in, rows, ff->d, p->s.x);
-        if (n == 1 && ff->kind == FF_SPARSE && p->mode == TERRA_SPARSE && p->n_pins == 0) {
-            run_step(p, ff, st, in, first_row, out, &clock);
-            return;
-        }
+        compute_norm(p->cx, &ff->ln, in, rows, ff->d, p->s.x);
         pass_clock(p, TERRA_PART_OTHER, &clock);
         run_main(p, ff, first_row + t, rows, &clock);
         k->add(p->s.y, rows * ff->d, out);

@@ -19,11 +19,6 @@
 #define MODEL_MAX_SRU 4
 #define MODEL_SOON    16
 
-struct norm {
-    const float *scale, *bias; /* [d]; bias is read but unused when not centred */
-    bool center;
-};
-
 struct dense {
     struct mat w;   /* (out, in) */
     const float *b; /* [out], NULL: none */

@@ -23,10 +23,16 @@ void pass_clock(struct pass *p, enum terra_part part, uint64_t *since)
     *since = now;
 }
 
+void pass_bad(struct pass *p, const char *part)
+{
+    if (!p->bad.found)
+        p->bad = (struct bad_value){true, p->stage, p->layer, part};
+}
+
 void pass_check(struct pass *p, const char *part, const float *x, size_t n)
 {
     if (!p->bad.found && !compute_kernels(p->cx)->finite(x, n))
-        p->bad = (struct bad_value){true, p->stage, p->layer, part};
+        pass_bad(p, part);
 }
 
 /* Index of the largest value but one; of equal ones the first. */
@@ -141,6 +147,7 @@ void scratch_layout(struct scratch *s, struct arena *a, const struct terra_model
     s->wide = arena_get(a, tile * w.wide, sizeof(float));
     s->hidden = arena_get(a, tile * w.hidden, sizeof(float));
     s->small = arena_get(a, tile * w.small, sizeof(float));
+    s->own = arena_get(a, 2 * (size_t)threads * w.d, sizeof(float));
     s->score_floats = larger(compute_attend_floats(threads, w.heads, cap), SCORE_FLOATS);
     s->scores = arena_get(a, s->score_floats, sizeof(float));
     s->unit = arena_get(a, tile * w.blocks, sizeof *s->unit);

@@ -40,6 +40,7 @@ struct scratch {
     float *hidden;
     float *scores;       /* score_floats */
     float *small;        /* SRU: [tile][4 * width] */
+    float *own;          /* [2][threads][d]: decoded rows, normed by each thread for itself */
     size_t score_floats; /* for any number of rows */
     uint16_t *unit;      /* [tile][blocks] */
     float *margin;
@@ -95,7 +96,9 @@ static inline bool pass_cancelled(const struct pass *p)
 /* Time since *since goes to `part`; *since moves on. */
 void pass_clock(struct pass *p, enum terra_part part, uint64_t *since);
 
-/* Notes the first part where one of n values is NaN or Inf. */
+/* Notes the first part that is bad... */
+void pass_bad(struct pass *p, const char *part);
+/* ... because one of n values is NaN or Inf. */
 void pass_check(struct pass *p, const char *part, const float *x, size_t n);
 
 /* Puts pinned units in place of a tile's choices in s.unit [n][blocks], which compute_choose

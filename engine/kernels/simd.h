@@ -350,27 +350,46 @@ static void expand(const struct mat *w, size_t r0, size_t r1, size_t c0, size_t 
     }
 }
 
+/* Sums in four parts: none waits for the one before it. */
+static float sum_of(const float *x, size_t n)
+{
+    V s[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+    size_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES)
+        UNROLL for (size_t k = 0; k < 4; k++) s[k] = v_add(s[k], v_load(x + i + k * LANES));
+    for (; i < n; i += LANES)
+        s[0] = v_add(s[0], v_load_n(x + i, n - i));
+    return v_sum(v_add(v_add(s[0], s[1]), v_add(s[2], s[3])));
+}
+
+/* Of the distances from `mean`. */
+static float squares_from(const float *x, size_t n, float mean)
+{
+    V s[4] = {v_zero(), v_zero(), v_zero(), v_zero()}, m = v_set(mean);
+    size_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES)
+        UNROLL for (size_t k = 0; k < 4; k++)
+        {
+            V z = v_sub(v_load(x + i + k * LANES), m);
+            s[k] = v_fma(z, z, s[k]);
+        }
+    for (; i + LANES <= n; i += LANES) {
+        V z = v_sub(v_load(x + i), m);
+        s[0] = v_fma(z, z, s[0]);
+    }
+    float sum = v_sum(v_add(v_add(s[0], s[1]), v_add(s[2], s[3])));
+    for (; i < n; i++)
+        sum += (x[i] - mean) * (x[i] - mean);
+    return sum;
+}
+
 static void norm(const float *x, size_t d, const float *scale, const float *bias, bool center,
                  float *y)
 {
-    float mean = 0;
-    if (center) {
-        V sum = v_zero();
-        for (size_t i = 0; i < d; i += LANES)
-            sum = v_add(sum, v_load_n(x + i, d - i));
-        mean = v_sum(sum) / (float)d;
-    }
-    V m = v_set(mean), sum = v_zero();
-    size_t whole = d / LANES * LANES;
-    for (size_t i = 0; i < whole; i += LANES) {
-        V z = v_sub(v_load(x + i), m);
-        sum = v_fma(z, z, sum);
-    }
-    float var = v_sum(sum);
-    for (size_t i = whole; i < d; i++)
-        var += (x[i] - mean) * (x[i] - mean);
+    float mean = center ? sum_of(x, d) / (float)d : 0;
+    float var = squares_from(x, d, mean);
     float k = 1 / sqrtf(var / (float)d + 1e-6f);
-    V kk = v_set(k);
+    V m = v_set(mean), kk = v_set(k);
     for (size_t i = 0; i < d; i += LANES) {
         size_t n = d - i;
         V z = v_mul(v_mul(v_sub(v_load_n(x + i, n), m), kk), v_load_n(scale + i, n));
@@ -423,10 +442,14 @@ static float max_of(const float *x, size_t n)
 
 static bool all_finite(const float *x, size_t n)
 {
-    V bad = v_zero();
-    for (size_t i = 0; i < n; i += LANES)
-        bad = v_fma(v_load_n(x + i, n - i), v_zero(), bad); /* 0, or NaN for good */
-    return v_sum(bad) == 0;
+    V bad[4] = {v_zero(), v_zero(), v_zero(), v_zero()}; /* 0, or NaN for good */
+    size_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES)
+        UNROLL for (size_t k = 0; k < 4; k++) bad[k] =
+            v_fma(v_load(x + i + k * LANES), v_zero(), bad[k]);
+    for (; i < n; i += LANES)
+        bad[0] = v_fma(v_load_n(x + i, n - i), v_zero(), bad[0]);
+    return v_sum(v_add(v_add(bad[0], bad[1]), v_add(bad[2], bad[3]))) == 0;
 }
 
 /* The first index whose value is `v`, or n: a word of 64 answers at a time, since where it is

@@ -312,9 +312,10 @@ enum { STEPS = 7, LENGTH = 3 };
 struct decoding { /* of `heads` heads over `modules` modules of m values */
     uint32_t modules, heads, m;
     struct mat gate, proj, conv[3];
-    float *bias, *x; /* x: [STEPS][d] */
+    float *bias, *x; /* x: [STEPS][d], also what their sums begin with */
+    struct norm ln;
     struct cache k, v;
-    float *out; /* [STEPS][d], of every position */
+    float *out, *acc; /* [STEPS][d]: of every position, and the sums */
 };
 
 static struct cache empty_cache(enum terra_dtype t, size_t rows, size_t width)
@@ -333,6 +334,8 @@ static int decode(struct decoding *z, uint32_t threads, const char *kernels, boo
     float *ring = calloc(LENGTH * d, sizeof *ring), *y = calloc(3 * d, sizeof *y);
     float *scratch = malloc(z->modules * d * sizeof *scratch);
     float *scores = malloc(z->heads * STEPS * sizeof *scores);
+    float *own = malloc(threads * d * sizeof *own);
+    memcpy(z->acc, z->x, STEPS * d * sizeof *z->acc);
     struct conv_call call[3];
     int gone = 0;
     for (int i = 0; i < 3; i++)
@@ -346,7 +349,8 @@ static int decode(struct decoding *z, uint32_t threads, const char *kernels, boo
                            .causal = true,
                            .k = z->k,
                            .v = z->v};
-        struct multconv_step s = {.x = z->x + t * d,
+        struct residual res = {&z->ln, z->x + t * d, own, z->acc + t * d, false};
+        struct multconv_step s = {.res = res,
                                   .mult = {&z->gate, &z->proj, z->bias, z->modules},
                                   .qkv = call,
                                   .ring = ring,
@@ -356,15 +360,19 @@ static int decode(struct decoding *z, uint32_t threads, const char *kernels, boo
                                   .out = z->out + t * d};
         if (one_go) {
             gone += compute_multconv(c, &s);
+            assert_false(s.res.bad);
             continue;
         }
-        compute_factored(c, &z->gate, &z->proj, z->bias, z->modules, s.x, 1, scratch,
+        compute_norm(c, &z->ln, s.res.x, 1, d, own);
+        compute_factored(c, &z->gate, &z->proj, z->bias, z->modules, own, 1, scratch,
                          rows + (t + LENGTH - 1) * d);
         compute_convs(c, call, 3, rows + t * d, 1);
         compute_store(c, &z->k, a.heads, a.dh, STEPS, t, call[1].y, 1);
         compute_store(c, &z->v, a.heads, a.dh, STEPS, t, call[2].y, 1);
         compute_attend(c, &a, call[0].y, 1, scores, z->heads * STEPS, s.out);
+        compute_kernels(c)->add(s.out, d, s.res.acc);
     }
+    free(own);
     free(rows);
     free(ring);
     free(y);
@@ -383,11 +391,14 @@ static void check_decoding(uint32_t modules, uint32_t heads, uint32_t m, enum te
     z.gate = matrix(cache, modules, (uint32_t)d, 0);
     z.bias = floats(d);
     z.x = floats(STEPS * d);
+    z.ln = (struct norm){floats(d), floats(d), true};
     z.out = malloc(STEPS * d * sizeof *z.out);
+    z.acc = malloc(STEPS * d * sizeof *z.acc);
     z.k = empty_cache(cache, heads * STEPS, width);
     z.v = empty_cache(cache, heads * STEPS, width);
     struct decoding want = z;
     want.out = malloc(STEPS * d * sizeof *want.out);
+    want.acc = malloc(STEPS * d * sizeof *want.acc);
     want.k = empty_cache(cache, heads * STEPS, width);
     want.v = empty_cache(cache, heads * STEPS, width);
     size_t bytes = heads * STEPS * width * dtype_size(cache);
@@ -401,6 +412,7 @@ static void check_decoding(uint32_t modules, uint32_t heads, uint32_t m, enum te
         if (!can)
             continue;
         assert_memory_equal(z.out, want.out, STEPS * d * sizeof *z.out);
+        assert_memory_equal(z.acc, want.acc, STEPS * d * sizeof *z.acc);
         assert_memory_equal(z.k.data, want.k.data, bytes);
         assert_memory_equal(z.v.data, want.v.data, bytes);
     }
@@ -412,12 +424,15 @@ static void check_decoding(uint32_t modules, uint32_t heads, uint32_t m, enum te
     for (int i = 0; i < 2; i++) {
         struct decoding *each = i ? &want : &z;
         free(each->out);
+        free(each->acc);
         free(each->k.data);
         free(each->v.data);
         free(each->k.scale);
         free(each->v.scale);
     }
     drop(&z.gate);
+    free((void *)(uintptr_t)z.ln.scale);
+    free((void *)(uintptr_t)z.ln.bias);
     free(z.bias);
     free(z.x);
 }

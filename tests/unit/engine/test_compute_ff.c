@@ -12,9 +12,9 @@ struct ff {
     size_t n;
 };
 
-static void ff_open(struct ff *f, enum terra_dtype t, size_t n, bool packed)
+static void ff_open(struct ff *f, enum terra_dtype t, size_t n, uint32_t d, bool packed)
 {
-    uint32_t d = 96, r = 32, blocks = 37, units = 32;
+    uint32_t r = 32, blocks = 37, units = 32;
     *f = (struct ff){.n = n,
                      .w = {.ctl1 = matrix(t, r, d, packed),
                            .ctl2 = matrix(t, blocks * units, r, packed),
@@ -31,6 +31,23 @@ static void ff_open(struct ff *f, enum terra_dtype t, size_t n, bool packed)
                      .y = malloc(n * d * sizeof(float)),
                      .unit = malloc(n * blocks * sizeof(uint16_t)),
                      .alive = malloc(n * blocks)};
+}
+
+static void ff_close(struct ff *f)
+{
+    drop(&f->w.ctl1);
+    drop(&f->w.ctl2);
+    drop(&f->w.w1);
+    drop(&f->w.w2);
+    free((void *)(uintptr_t)f->w.ctlb);
+    free((void *)(uintptr_t)f->w.b2);
+    free(f->x);
+    free(f->z);
+    free(f->hidden);
+    free(f->margin);
+    free(f->y);
+    free(f->unit);
+    free(f->alive);
 }
 
 /* The controller's logits against plain products; with activations in 8 bits a little off. */
@@ -65,14 +82,14 @@ static void branch_between(void *user, uint32_t thread)
         b->z[i] *= 2;
 }
 
-static void branch_open(struct branch *b, enum terra_dtype t, bool packed)
+static void branch_open(struct branch *b, enum terra_dtype t, uint32_t d, bool packed)
 {
-    *b = (struct branch){.in = matrix(t, 32, 96, packed),
-                         .out = matrix(t, 96, 32, packed),
-                         .bias = floats(96),
+    *b = (struct branch){.in = matrix(t, 32, d, packed),
+                         .out = matrix(t, d, 32, packed),
+                         .bias = floats(d),
                          .z = floats(32),
-                         .y = floats(96),
-                         .want = floats(96)};
+                         .y = floats(d),
+                         .want = floats(d)};
 }
 
 static void branch_close(struct branch *b)
@@ -90,12 +107,12 @@ static void check_step(struct compute *c, struct ff *f, struct branch *b, size_t
                        const uint16_t *unit, const uint8_t *alive, const float *want)
 {
     const float *x = f->x + i * 96;
-    struct ff_branch beside = {.in = {&b->in, b->bias, x, b->z},
+    struct ff_branch beside = {.in = {&b->in, b->bias, NULL, b->z},
                                .out = {&b->out, b->bias, b->z, b->y},
                                .between = branch_between,
                                .user = b};
     struct ff_step s = {.w = &f->w,
-                        .x = x,
+                        .res = {.x = x},
                         .z = f->z,
                         .unit = f->unit,
                         .margin = f->margin,
@@ -123,8 +140,8 @@ static void check_ff(enum terra_dtype t, size_t n, bool packed)
 {
     struct ff f;
     struct branch b;
-    ff_open(&f, t, n, packed);
-    branch_open(&b, t, packed);
+    ff_open(&f, t, n, 96, packed);
+    branch_open(&b, t, 96, packed);
     size_t d = 96, k = f.w.blocks;
     float *want = malloc(n * d * sizeof *want);
     uint16_t *unit = malloc(n * k * sizeof *unit);
@@ -159,22 +176,10 @@ static void check_ff(enum terra_dtype t, size_t n, bool packed)
         compute_close(c);
     }
     branch_close(&b);
+    ff_close(&f);
     free(want);
     free(unit);
     free(alive);
-    drop(&f.w.ctl1);
-    drop(&f.w.ctl2);
-    drop(&f.w.w1);
-    drop(&f.w.w2);
-    free((void *)(uintptr_t)f.w.ctlb);
-    free((void *)(uintptr_t)f.w.b2);
-    free(f.x);
-    free(f.z);
-    free(f.hidden);
-    free(f.margin);
-    free(f.y);
-    free(f.unit);
-    free(f.alive);
 }
 
 static void sparse_is_masked(void **state)
@@ -188,8 +193,107 @@ static void sparse_is_masked(void **state)
         }
 }
 
+/* ---- the residual layer around it -------------------------------------------------------- */
+
+enum { WIDE = 1536, MOST_THREADS = 5 }; /* enough for several threads in the first layers */
+
+/* Norms, layer, branch and sums, call by call. */
+static void residual_by_calls(struct compute *c, struct ff *f, struct branch *b,
+                              const struct norm *ln, const struct norm *beside, float *acc)
+{
+    const struct kernels *k = compute_kernels(c);
+    float *x = malloc(WIDE * sizeof *x);
+    compute_norm(c, ln, f->x, 1, WIDE, x);
+    compute_choose(c, &f->w, x, 1, f->z, f->unit, f->margin);
+    compute_ff_sparse(c, &f->w, x, 1, f->unit, f->hidden, f->alive, f->y);
+    k->add(f->y, WIDE, acc);
+    compute_norm(c, beside, f->x, 1, WIDE, x);
+    compute_linear(c, &b->in, b->bias, x, 1, b->z);
+    branch_between(b, 0);
+    compute_linear(c, &b->out, b->bias, b->z, 1, b->y);
+    k->add(b->y, WIDE, acc);
+    free(x);
+}
+
+static void residual_by_step(struct compute *c, struct ff *f, struct branch *b,
+                             const struct norm *ln, const struct norm *beside, float *acc,
+                             bool *bad, bool *bad_branch)
+{
+    size_t threads = compute_threads(c);
+    float *own = malloc(2 * threads * WIDE * sizeof *own);
+    struct ff_branch branch = {.ln = beside,
+                               .own = own + threads * WIDE,
+                               .in = {&b->in, b->bias, NULL, b->z},
+                               .out = {&b->out, b->bias, b->z, b->y},
+                               .between = branch_between,
+                               .user = b};
+    struct ff_step s = {.w = &f->w,
+                        .res = {.ln = ln, .x = f->x, .own = own, .acc = acc},
+                        .branch = &branch,
+                        .z = f->z,
+                        .unit = f->unit,
+                        .margin = f->margin,
+                        .hidden = f->hidden,
+                        .alive = f->alive,
+                        .y = f->y};
+    compute_ff_step(c, &s);
+    *bad = s.res.bad;
+    *bad_branch = branch.bad;
+    free(own);
+}
+
+static void check_residual(enum terra_dtype t, bool packed)
+{
+    struct ff f;
+    struct branch b;
+    ff_open(&f, t, 1, WIDE, packed);
+    branch_open(&b, t, WIDE, packed);
+    float *part[4], *start = floats(WIDE), *want = malloc(WIDE * sizeof *want);
+    float *acc = malloc(WIDE * sizeof *acc);
+    bool bad, beside;
+    for (int i = 0; i < 4; i++)
+        part[i] = floats(WIDE);
+    struct norm ln[2] = {{part[0], part[1], true}, {part[2], part[3], false}};
+    for (uint32_t threads = 1; threads <= MOST_THREADS; threads++) {
+        struct compute *c = compute_open(threads, NULL, NULL);
+        if (threads == 1) {
+            memcpy(want, start, WIDE * sizeof *want);
+            residual_by_calls(c, &f, &b, &ln[0], &ln[1], want);
+        }
+        memcpy(acc, start, WIDE * sizeof *acc);
+        residual_by_step(c, &f, &b, &ln[0], &ln[1], acc, &bad, &beside);
+        assert_memory_equal(acc, want, WIDE * sizeof *acc);
+        assert_false(bad || beside);
+        float bias = b.bias[WIDE - 1];
+        b.bias[WIDE - 1] = INFINITY; /* of the branch's last layer: the first has 32 outputs */
+        residual_by_step(c, &f, &b, &ln[0], &ln[1], acc, &bad, &beside);
+        assert_true(!bad && beside);
+        b.bias[WIDE - 1] = bias;
+        acc[0] = NAN;
+        residual_by_step(c, &f, &b, &ln[0], &ln[1], acc, &bad, &beside);
+        assert_true(bad && beside);
+        compute_close(c);
+    }
+    for (int i = 0; i < 4; i++)
+        free(part[i]);
+    free(start);
+    free(want);
+    free(acc);
+    branch_close(&b);
+    ff_close(&f);
+}
+
+static void a_residual_step_is_its_parts(void **state)
+{
+    (void)state;
+    for (int t = TERRA_F32; t <= TERRA_I8; t++)
+        for (int packed = 0; packed < 2; packed++)
+            check_residual((enum terra_dtype)t, packed);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(sparse_is_masked)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sparse_is_masked),
+                                       cmocka_unit_test(a_residual_step_is_its_parts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

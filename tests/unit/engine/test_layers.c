@@ -188,8 +188,8 @@ static void run_norm(const char *name, bool center)
     rig_open(&r, name);
     const struct tensor *x = get(&r, "x");
     float *y = keep(&r, x->rows * x->cols, sizeof *y);
-    compute_norm(r.cx, floats(&r, "w0"), floats(&r, "w1"), center, x->data, x->rows, x->cols,
-                 y);
+    struct norm ln = {floats(&r, "w0"), floats(&r, "w1"), center};
+    compute_norm(r.cx, &ln, x->data, x->rows, x->cols, y);
     check(&r, y);
     rig_close(&r);
 }
