@@ -227,10 +227,22 @@ static const float *output_tile(struct pass *p, const struct attention *a, struc
     return s->y;
 }
 
+/* pass_clock gives queries, keys and values the whole of a step. */
+static void count_attend(struct pass *p, uint64_t ns)
+{
+    p->part_ns[TERRA_PART_ATT] += ns;
+    p->part_ns[TERRA_PART_QKV] -= ns;
+}
+
+static const struct norm *norm_of(const struct attention *a)
+{
+    return a->ln.scale ? &a->ln : NULL;
+}
+
 /* One decoded row in one go, if it can be had: from x to s.o and, as far as no output layer is
  * to come, to acc. */
-static bool run_step(struct pass *p, const struct attention *a, struct att_state *st,
-                     const float *x, size_t at, float *acc)
+static bool step_multconv(struct pass *p, const struct attention *a, struct att_state *st,
+                          const float *x, size_t at, float *acc)
 {
     struct scratch *s = &p->s;
     const struct projection *all[] = {&a->q, &a->k, &a->v};
@@ -246,10 +258,7 @@ static bool run_step(struct pass *p, const struct attention *a, struct att_state
         call[i] = (struct conv_call){&all[i]->w, all[i]->b, &all[i]->conv, y[i]};
     }
     struct multconv_step step = {
-        .res = {.ln = a->ln.scale ? &a->ln : NULL,
-                .x = x,
-                .own = s->own,
-                .acc = has_output(a) ? NULL : acc},
+        .res = {.ln = norm_of(a), .x = x, .own = s->own, .acc = has_output(a) ? NULL : acc},
         .mult = {&a->mult.gate, &a->mult.w, a->mult.b, a->mult.conv.modules},
         .qkv = call,
         .ring = st->ring_u,
@@ -262,8 +271,33 @@ static bool run_step(struct pass *p, const struct attention *a, struct att_state
         return false;
     if (step.res.bad)
         pass_bad(p, "attention");
-    p->part_ns[TERRA_PART_ATT] += step.attend_ns; /* pass_clock gives qkv the whole */
-    p->part_ns[TERRA_PART_QKV] -= step.attend_ns;
+    count_attend(p, step.attend_ns);
+    return true;
+}
+
+/* The same of linear layers, to s.o. */
+static bool step_heads(struct pass *p, const struct attention *a, struct att_state *st,
+                       const float *x, size_t at)
+{
+    struct scratch *s = &p->s;
+    const struct projection *all[] = {&a->q, &a->k, &a->v};
+    float *y[] = {s->q, s->k, s->v};
+    struct heads_step step = {.res = {.ln = norm_of(a), .x = x, .own = s->own},
+                              .attend = standard(p, a, st, 1, at, true),
+                              .scores = s->scores,
+                              .out = s->o,
+                              .timed = p->timed};
+    if (a->mult.kind || a->cfg->core != TERRA_CORE_STANDARD || a->cfg->type == TERRA_ATT_SELF ||
+        a->dk != a->dv)
+        return false;
+    for (int i = 0; i < 3; i++) {
+        if (all[i]->kind != PROJ_DENSE)
+            return false;
+        step.qkv[i] = (struct linear){&all[i]->w, all[i]->b, NULL, y[i]};
+    }
+    if (!compute_heads(p->cx, &step))
+        return false;
+    count_attend(p, step.attend_ns);
     return true;
 }
 
@@ -275,7 +309,7 @@ static void attend(struct pass *p, const struct attention *a, struct att_state *
     bool efficient = a->cfg->type == TERRA_ATT_SELF || attention_is_lsh(a, p->length);
     for (size_t t = 0; t < n; t += p->tile) {
         size_t rows = n - t < p->tile ? n - t : p->tile;
-        if (a->ln.scale)
+        if (norm_of(a))
             compute_norm(p->cx, &a->ln, x + t * d, rows, d, p->s.x);
         else
             memcpy(p->s.x, x + t * d, rows * d * sizeof *x);
@@ -292,21 +326,39 @@ static void attend(struct pass *p, const struct attention *a, struct att_state *
     pass_clock(p, TERRA_PART_ATT, clock);
 }
 
-void attention_run(struct pass *p, const struct attention *a, struct att_state *st,
-                   const float *x, size_t n, size_t first, bool causal, float *acc)
+static void output_rows(struct pass *p, const struct attention *a, struct att_state *st,
+                        size_t n, size_t first, float *acc)
 {
     size_t d = a->d;
-    uint64_t clock = 0;
-    pass_clock(p, TERRA_PART_OTHER, &clock);
-    bool done = n == 1 && causal && run_step(p, a, st, x, first, acc);
-    if (!done)
-        attend(p, a, st, x, n, first, causal, &clock);
-    for (size_t t = 0; t < n && (!done || has_output(a)); t += p->tile) {
+    for (size_t t = 0; t < n; t += p->tile) {
         size_t rows = n - t < p->tile ? n - t : p->tile;
         const float *out =
             output_tile(p, a, st, p->s.o + t * a->heads * a->dv, rows, first + t);
         compute_kernels(p->cx)->add(out, rows * d, acc + t * d);
         pass_check(p, "attention", acc + t * d, rows * d);
     }
+}
+
+static void output_step(struct pass *p, const struct attention *a, float *acc)
+{
+    struct linear_step out = {.res = {.x = p->s.o, .acc = acc},
+                              .call = {&a->o.w, a->o.b, NULL, p->s.y}};
+    compute_linear_step(p->cx, &out);
+    if (out.res.bad)
+        pass_bad(p, "attention");
+}
+
+void attention_run(struct pass *p, const struct attention *a, struct att_state *st,
+                   const float *x, size_t n, size_t first, bool causal, float *acc)
+{
+    uint64_t clock = 0;
+    pass_clock(p, TERRA_PART_OTHER, &clock);
+    bool step = n == 1 && causal, added = step && step_multconv(p, a, st, x, first, acc);
+    if (!added && !(step && step_heads(p, a, st, x, first)))
+        attend(p, a, st, x, n, first, causal, &clock);
+    if (n == 1 && a->o.kind == PROJ_DENSE)
+        output_step(p, a, acc);
+    else if (!added || has_output(a))
+        output_rows(p, a, st, n, first, acc);
     pass_clock(p, TERRA_PART_QKV, &clock);
 }

@@ -185,6 +185,11 @@ void compute_linear(struct compute *c, const struct mat *w, const float *bias, c
         return;
     }
 #endif
+    if (n == 1) {
+        struct linear_step s = {.res = {.x = x}, .call = {w, bias, NULL, y}};
+        compute_linear_step(c, &s);
+        return;
+    }
     linear_rows(c, w, x, n, y);
     add_bias(bias, n, w->rows, y);
 }
@@ -201,6 +206,34 @@ void linear_outputs(struct compute *c, uint32_t thread, const struct linear *l, 
         gemv_part(&j, thread, r0, r1);
     for (size_t r = r0; l->bias && r < r1; r++)
         l->y[r] += l->bias[r];
+}
+
+struct step_job {
+    struct compute *c;
+    struct linear_step *s;
+};
+
+static void step_part(void *arg, uint32_t thread, size_t p0, size_t p1)
+{
+    const struct step_job *j = arg;
+    const struct kernels *k = j->c->k;
+    struct residual *res = &j->s->res;
+    struct linear l = j->s->call;
+    size_t d = l.w->cols, r0 = p0 * PANEL, r1 = min_size(p1 * PANEL, l.w->rows);
+    l.x = own_norm(k, res->ln, res->x, d, res->own + thread * d);
+    linear_outputs(j->c, thread, &l, r0, r1);
+    for (size_t r = r0; j->s->relu && r < r1; r++)
+        l.y[r] = l.y[r] < 0 ? 0 : l.y[r]; /* a NaN stays one, so that it is noticed */
+    own_add(k, l.y, r0, r1, res->acc, &res->bad);
+}
+
+void compute_linear_step(struct compute *c, struct linear_step *s)
+{
+    struct step_job j = {c, s};
+    const struct mat *w = s->call.w;
+    size_t pieces = (w->rows + PANEL - 1) / PANEL;
+    bool few = (size_t)w->rows * w->cols <= FEW_MULTIPLIES;
+    pool_run(c->pool, pieces, few ? pieces : 1, step_part, &j);
 }
 
 void compute_linear_alone(struct compute *c, uint32_t thread, const struct linear *l)

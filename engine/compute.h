@@ -37,7 +37,7 @@ enum { QUAD_DEPTH = 1 << 16 };
 void compute_linear(struct compute *c, const struct mat *w, const float *bias, const float *x,
                     size_t n, float *y);
 
-/* compute_linear of one position, never through sgemm; bias may be NULL. */
+/* compute_linear of one position; bias may be NULL. */
 struct linear {
     const struct mat *w;
     const float *bias, *x;
@@ -80,6 +80,14 @@ struct residual {
     float *acc;            /* [d]; NULL: nothing is added */
     atomic_bool bad;       /* set where a sum is NaN or Inf; the caller clears it */
 };
+
+/* A linear layer of one position. */
+struct linear_step {
+    struct residual res;
+    struct linear call; /* x is not read; y: what res.acc gets */
+    bool relu;
+};
+void compute_linear_step(struct compute *c, struct linear_step *s);
 
 /* One sparse feed-forward layer, spec 2.7; w1 and w2 are (blocks * units, d). */
 struct ff_weights {
@@ -169,6 +177,21 @@ struct attend {
 size_t compute_attend_floats(size_t threads, size_t heads, size_t rows);
 void compute_attend(struct compute *c, const struct attend *a, const float *q, size_t n,
                     float *scores, size_t score_floats, float *out);
+
+/* One decoded position of attention whose queries, keys and values are linear layers: bit for
+ * bit what compute_linear, compute_store and compute_attend do one after another, but a thread
+ * stays with its heads. */
+struct heads_step {
+    struct residual res;  /* acc NULL */
+    struct linear qkv[3]; /* x is not read; y [heads * dh] each; k and v go to the caches too */
+    struct attend attend; /* of this row: causal, rows = first + 1 */
+    float *scores, *out;  /* heads * rows floats; [heads * dh] */
+    bool timed;
+    uint64_t attend_ns; /* timed: how long the calling thread's heads took */
+};
+/* False, and nothing done, where one call after another is the better or the only way: few
+ * heads for the threads, or heads that packed weights cannot be cut by. */
+bool compute_heads(struct compute *c, struct heads_step *s);
 
 /* A FactoredDense layer: what compute_factored takes. */
 struct factored {

@@ -2,6 +2,7 @@
  * tile of rows of one head as two products of matrices.
  *
  * SPDX-License-Identifier: MIT */
+#include "engine/base/clock.h"
 #include "engine/compute_internal.h"
 
 #include <math.h>
@@ -348,6 +349,52 @@ static void quad_tiles(void *arg, uint32_t thread, size_t i0, size_t i1)
                 t.out[k * t.width + c] *= 1 / z->sum[k];
     }
 }
+
+/* ---- one decoded position ------------------------------------------------------------- */
+
+void attend_own(struct compute *c, uint32_t thread, const struct attend *a,
+                const float *const qkv[3], float *scores, size_t h0, size_t h1, float *out)
+{
+    store_heads(c, &a->k, a->dh, a->cap, a->first, qkv[1], h0, h1);
+    store_heads(c, &a->v, a->dh, a->cap, a->first, qkv[2], h0, h1);
+    attend_heads(c, thread, a, qkv[0], scores, h0, h1, out);
+}
+
+struct heads_job {
+    struct compute *c;
+    struct heads_step *s;
+};
+
+static void heads_part(void *arg, uint32_t thread, size_t h0, size_t h1)
+{
+    const struct heads_job *j = arg;
+    struct heads_step *s = j->s;
+    const struct residual *res = &s->res;
+    size_t d = s->qkv[0].w->cols, dh = s->attend.dh;
+    const float *x = own_norm(j->c->k, res->ln, res->x, d, res->own + thread * d);
+    const float *const y[3] = {s->qkv[0].y, s->qkv[1].y, s->qkv[2].y};
+    for (int i = 0; i < 3; i++) {
+        struct linear l = s->qkv[i];
+        l.x = x;
+        linear_outputs(j->c, thread, &l, h0 * dh, h1 * dh);
+    }
+    uint64_t since = s->timed && thread == 0 ? clock_ns() : 0; /* the caller's share */
+    attend_own(j->c, thread, &s->attend, y, s->scores, h0, h1, s->out);
+    if (since)
+        s->attend_ns = clock_ns() - since;
+}
+
+bool compute_heads(struct compute *c, struct heads_step *s)
+{
+    struct heads_job j = {c, s};
+    const struct attend *a = &s->attend;
+    if (a->heads < SHARE * (size_t)compute_threads(c) || a->dh % PANEL)
+        return false;
+    pool_run(c->pool, a->heads, 1, heads_part, &j);
+    return true;
+}
+
+/* ---- any number of positions ----------------------------------------------------------- */
 
 size_t compute_attend_floats(size_t threads, size_t heads, size_t rows)
 {

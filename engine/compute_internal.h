@@ -28,6 +28,7 @@ enum {
     CHOOSE_UNITS = 256, /* controller outputs computed between two looks at the maximum */
     ROW_GRAIN = 8,
     ROW_FETCH = 2048,         /* bytes */
+    SHARE = 3,                /* fewest heads or groups of them that a thread stays with */
     FEW_MULTIPLIES = 1 << 16, /* done before another thread has heard of them */
     TILE_FLOATS = 96 << 10 /* scratch of one thread: a tile of sgemm, or as many rows in 8 bits
                             * as a thread has of 64 modules (weights are read once for them) */
@@ -151,6 +152,9 @@ static inline void own_add(const struct kernels *k, const float *y, size_t c0, s
  * of PANEL. */
 void linear_outputs(struct compute *c, uint32_t thread, const struct linear *l, size_t r0,
                     size_t r1);
+/* Heads [h0, h1) of a decoded position, whose keys and values are stored first. */
+void attend_own(struct compute *c, uint32_t thread, const struct attend *a,
+                const float *const qkv[3], float *scores, size_t h0, size_t h1, float *out);
 
 /* compute_linear without bias, through the row or packed kernels whatever n is. */
 void linear_rows(struct compute *c, const struct mat *w, const float *x, size_t n, float *y);

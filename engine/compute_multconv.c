@@ -11,8 +11,6 @@
 
 #include <string.h>
 
-enum { SHARE = 3 }; /* fewest groups a thread: the modules on either side are extra work */
-
 struct job {
     struct compute *c;
     struct multconv_step *s;
@@ -41,15 +39,6 @@ static void recall_modules(const struct multconv_step *s, size_t m0, size_t m1, 
     }
 }
 
-static void attend_part(const struct job *j, uint32_t thread, size_t h0, size_t h1)
-{
-    const struct multconv_step *s = j->s;
-    const struct attend *a = &s->attend;
-    store_heads(j->c, &a->k, a->dh, a->cap, a->first, s->qkv[1].y, h0, h1);
-    store_heads(j->c, &a->v, a->dh, a->cap, a->first, s->qkv[2].y, h0, h1);
-    attend_heads(j->c, thread, a, s->qkv[0].y, s->scores, h0, h1, s->out);
-}
-
 static void part(void *arg, uint32_t thread, size_t g0, size_t g1)
 {
     const struct job *j = arg;
@@ -70,7 +59,8 @@ static void part(void *arg, uint32_t thread, size_t g0, size_t g1)
     conv_modules(j->c, thread, s->qkv, 3, rows, m0, m1);
 
     uint64_t since = s->timed && thread == 0 ? clock_ns() : 0; /* the caller's share */
-    attend_part(j, thread, g0 * heads, g1 * heads);
+    const float *const qkv[3] = {s->qkv[0].y, s->qkv[1].y, s->qkv[2].y};
+    attend_own(j->c, thread, &s->attend, qkv, s->scores, g0 * heads, g1 * heads, s->out);
     if (since)
         s->attend_ns = clock_ns() - since;
     own_add(j->c->k, s->out, m0 * c->c_in, m1 * c->c_in, s->res.acc, &s->res.bad);

@@ -164,6 +164,33 @@ static void run_step(struct pass *p, const struct ff *ff, struct ff_state *st, c
     pass_clock(p, TERRA_PART_OTHER, clock);
 }
 
+/* The same of all units. */
+static void run_dense_step(struct pass *p, const struct ff *ff, const float *x, float *acc,
+                           uint64_t *clock)
+{
+    struct scratch *s = &p->s;
+    struct linear_step in = {.res = {.ln = &ff->ln, .x = x, .own = s->own},
+                             .call = {&ff->in.w, ff->in.b, NULL, s->hidden},
+                             .relu = true};
+    struct linear_step out = {.res = {.x = s->hidden, .acc = acc},
+                              .call = {&ff->out.w, ff->out.b, NULL, s->y}};
+    compute_linear_step(p->cx, &in);
+    compute_linear_step(p->cx, &out);
+    if (out.res.bad)
+        pass_bad(p, "feed-forward");
+    pass_clock(p, TERRA_PART_FF, clock);
+}
+
+static void add_sru_branch(struct pass *p, const struct ff *ff, struct ff_state *st,
+                           const float *x, size_t n, float *acc)
+{
+    if (!ff->sru.layers)
+        return;
+    run_sru_branch(p, ff, st, x, n);
+    compute_kernels(p->cx)->add(p->s.y, n * ff->d, acc);
+    pass_check(p, "SRU", acc, n * ff->d);
+}
+
 void feed_forward_run(struct pass *p, const struct ff *ff, struct ff_state *st, const float *x,
                       size_t n, size_t first_row, float *acc)
 {
@@ -172,6 +199,12 @@ void feed_forward_run(struct pass *p, const struct ff *ff, struct ff_state *st, 
     pass_clock(p, TERRA_PART_OTHER, &clock);
     if (n == 1 && ff->kind == FF_SPARSE && p->mode == TERRA_SPARSE && p->n_pins == 0) {
         run_step(p, ff, st, x, first_row, acc, &clock);
+        return;
+    }
+    if (n == 1 && ff->kind == FF_DENSE) {
+        run_dense_step(p, ff, x, acc, &clock);
+        add_sru_branch(p, ff, st, x, 1, acc);
+        pass_clock(p, TERRA_PART_OTHER, &clock);
         return;
     }
     for (size_t t = 0; t < n; t += p->tile) {
@@ -183,11 +216,7 @@ void feed_forward_run(struct pass *p, const struct ff *ff, struct ff_state *st, 
         run_main(p, ff, first_row + t, rows, &clock);
         k->add(p->s.y, rows * ff->d, out);
         pass_check(p, "feed-forward", out, rows * ff->d);
-        if (ff->sru.layers) {
-            run_sru_branch(p, ff, st, in, rows);
-            k->add(p->s.y, rows * ff->d, out);
-            pass_check(p, "SRU", out, rows * ff->d);
-        }
+        add_sru_branch(p, ff, st, in, rows, out);
         pass_clock(p, TERRA_PART_OTHER, &clock);
     }
 }

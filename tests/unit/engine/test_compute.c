@@ -304,148 +304,6 @@ static void not_finite_shows_in_the_cache(void **state)
     compute_close(c);
 }
 
-/* ---- a decoded position in one go -----------------------------------------------------------
- */
-
-enum { STEPS = 7, LENGTH = 3 };
-
-struct decoding { /* of `heads` heads over `modules` modules of m values */
-    uint32_t modules, heads, m;
-    struct mat gate, proj, conv[3];
-    float *bias, *x; /* x: [STEPS][d], also what their sums begin with */
-    struct norm ln;
-    struct cache k, v;
-    float *out, *acc; /* [STEPS][d]: of every position, and the sums */
-};
-
-static struct cache empty_cache(enum terra_dtype t, size_t rows, size_t width)
-{
-    return (struct cache){t, calloc(rows * width, dtype_size(t)),
-                          t == TERRA_I8 ? calloc(rows, sizeof(float)) : NULL};
-}
-
-/* Returns how many of the STEPS positions went in one go; NULL kernels: the best. */
-static int decode(struct decoding *z, uint32_t threads, const char *kernels, bool one_go)
-{
-    struct compute *c = compute_open(threads, kernels, NULL);
-    size_t d = (size_t)z->modules * z->m;
-    const struct conv_shape shape = {z->modules, LENGTH, 3, z->m, z->m};
-    float *rows = calloc((STEPS + LENGTH) * d, sizeof *rows); /* zeros before the first */
-    float *ring = calloc(LENGTH * d, sizeof *ring), *y = calloc(3 * d, sizeof *y);
-    float *scratch = malloc(z->modules * d * sizeof *scratch);
-    float *scores = malloc(z->heads * STEPS * sizeof *scores);
-    float *own = malloc(threads * d * sizeof *own);
-    memcpy(z->acc, z->x, STEPS * d * sizeof *z->acc);
-    struct conv_call call[3];
-    int gone = 0;
-    for (int i = 0; i < 3; i++)
-        call[i] = (struct conv_call){&z->conv[i], z->bias, &shape, y + i * d};
-    for (size_t t = 0; t < STEPS; t++) {
-        struct attend a = {.heads = z->heads,
-                           .dh = (uint32_t)d / z->heads,
-                           .cap = STEPS,
-                           .rows = t + 1,
-                           .first = t,
-                           .causal = true,
-                           .k = z->k,
-                           .v = z->v};
-        struct residual res = {&z->ln, z->x + t * d, own, z->acc + t * d, false};
-        struct multconv_step s = {.res = res,
-                                  .mult = {&z->gate, &z->proj, z->bias, z->modules},
-                                  .qkv = call,
-                                  .ring = ring,
-                                  .attend = a,
-                                  .scratch = scratch,
-                                  .scores = scores,
-                                  .out = z->out + t * d};
-        if (one_go) {
-            gone += compute_multconv(c, &s);
-            assert_false(s.res.bad);
-            continue;
-        }
-        compute_norm(c, &z->ln, s.res.x, 1, d, own);
-        compute_factored(c, &z->gate, &z->proj, z->bias, z->modules, own, 1, scratch,
-                         rows + (t + LENGTH - 1) * d);
-        compute_convs(c, call, 3, rows + t * d, 1);
-        compute_store(c, &z->k, a.heads, a.dh, STEPS, t, call[1].y, 1);
-        compute_store(c, &z->v, a.heads, a.dh, STEPS, t, call[2].y, 1);
-        compute_attend(c, &a, call[0].y, 1, scores, z->heads * STEPS, s.out);
-        compute_kernels(c)->add(s.out, d, s.res.acc);
-    }
-    free(own);
-    free(rows);
-    free(ring);
-    free(y);
-    free(scratch);
-    free(scores);
-    compute_close(c);
-    return gone;
-}
-
-static void check_decoding(uint32_t modules, uint32_t heads, uint32_t m, enum terra_dtype cache)
-{
-    size_t d = (size_t)modules * m, width = d / heads;
-    struct decoding z = {modules, heads, m, .proj = matrix(TERRA_I8, m, (uint32_t)d, 1)};
-    for (int i = 0; i < 3; i++)
-        z.conv[i] = matrix(TERRA_I8, 9 * m, m, 9);
-    z.gate = matrix(cache, modules, (uint32_t)d, 0);
-    z.bias = floats(d);
-    z.x = floats(STEPS * d);
-    z.ln = (struct norm){floats(d), floats(d), true};
-    z.out = malloc(STEPS * d * sizeof *z.out);
-    z.acc = malloc(STEPS * d * sizeof *z.acc);
-    z.k = empty_cache(cache, heads * STEPS, width);
-    z.v = empty_cache(cache, heads * STEPS, width);
-    struct decoding want = z;
-    want.out = malloc(STEPS * d * sizeof *want.out);
-    want.acc = malloc(STEPS * d * sizeof *want.acc);
-    want.k = empty_cache(cache, heads * STEPS, width);
-    want.v = empty_cache(cache, heads * STEPS, width);
-    size_t bytes = heads * STEPS * width * dtype_size(cache);
-    bool can = kernels_get(NULL)->panels_q8;
-
-    decode(&want, 1, NULL, false);
-    for (uint32_t threads = 1; threads <= 2; threads++) {
-        memset(z.out, 0, STEPS * d * sizeof *z.out);
-        memset(z.k.data, 0, bytes);
-        assert_int_equal(decode(&z, threads, NULL, true), can ? STEPS : 0);
-        if (!can)
-            continue;
-        assert_memory_equal(z.out, want.out, STEPS * d * sizeof *z.out);
-        assert_memory_equal(z.acc, want.acc, STEPS * d * sizeof *z.acc);
-        assert_memory_equal(z.k.data, want.k.data, bytes);
-        assert_memory_equal(z.v.data, want.v.data, bytes);
-    }
-    assert_int_equal(decode(&z, modules, NULL, true), 0); /* too many threads to be worth it */
-    assert_int_equal(decode(&z, 1, "scalar", true), 0);
-    drop(&z.proj);
-    for (int i = 0; i < 3; i++)
-        drop(&z.conv[i]);
-    for (int i = 0; i < 2; i++) {
-        struct decoding *each = i ? &want : &z;
-        free(each->out);
-        free(each->acc);
-        free(each->k.data);
-        free(each->v.data);
-        free(each->k.scale);
-        free(each->v.scale);
-    }
-    drop(&z.gate);
-    free((void *)(uintptr_t)z.ln.scale);
-    free((void *)(uintptr_t)z.ln.bias);
-    free(z.bias);
-    free(z.x);
-}
-
-static void decoding_in_one_go_is_the_same(void **state)
-{
-    (void)state;
-    check_decoding(6, 6, 64, TERRA_I8);
-    check_decoding(16, 16, 32, TERRA_BF16);
-    check_decoding(20, 20, 16, TERRA_F32); /* a thread has more than one run of modules */
-    check_decoding(12, 18, 48, TERRA_I8);  /* 6 shares of 2 modules and 3 heads */
-}
-
 /* ---- fetching ahead ------------------------------------------------------------------------
  */
 
@@ -491,15 +349,10 @@ static void unknown_kernels_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(linear_agrees),
-        cmocka_unit_test(factored_agrees),
-        cmocka_unit_test(convolutions_agree),
-        cmocka_unit_test(attention_agrees),
-        cmocka_unit_test(attention_in_tiles),
-        cmocka_unit_test(not_finite_shows_in_the_cache),
-        cmocka_unit_test(decoding_in_one_go_is_the_same),
-        cmocka_unit_test(soon_changes_nothing),
-        cmocka_unit_test(unknown_kernels_are_refused),
+        cmocka_unit_test(linear_agrees),        cmocka_unit_test(factored_agrees),
+        cmocka_unit_test(convolutions_agree),   cmocka_unit_test(attention_agrees),
+        cmocka_unit_test(attention_in_tiles),   cmocka_unit_test(not_finite_shows_in_the_cache),
+        cmocka_unit_test(soon_changes_nothing), cmocka_unit_test(unknown_kernels_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
