@@ -134,7 +134,8 @@ void compute_choose(struct compute *c, const struct ff_weights *w, const float *
 
 enum {
     BATCH = 256, /* rows whose numbers fit on the stack */
-    GROUP = 16   /* blocks chosen before the rows of the blocks before them are multiplied */
+    GROUP = 16,  /* blocks chosen before the rows of the blocks before them are multiplied */
+    BRANCH_BYTES = 32 << 10 /* that a thread reads in the time that a branch's middle takes */
 };
 
 struct ff_job {
@@ -223,7 +224,8 @@ struct step_job {
     struct choose_job choose;
     struct ff_job ff;
     struct ff_step *s;
-    uint32_t normed; /* threads whose own copy of x is normed */
+    atomic_uint normed; /* the first threads, whose own copy of x is normed */
+    size_t extra;       /* blocks that the last thread is spared for what it does besides */
 };
 
 static size_t pieces_of(const struct linear *l)
@@ -239,38 +241,41 @@ static void linear_pieces(const struct step_job *j, uint32_t thread, const struc
         linear_outputs(j->ff.c, thread, l, i0 * PANEL, min_size(i1 * PANEL, l->w->rows));
 }
 
+/* The layer's x, normed for this thread. */
+static const float *layer_x(const struct step_job *j, uint32_t thread)
+{
+    const struct residual *r = &j->s->res;
+    size_t d = j->s->w->w1.cols;
+    return own_norm(j->ff.c->k, r->ln, r->x, d, r->own + thread * d);
+}
+
 /* The first layers of both: pieces of the controller, then of the branch. */
 static void in_part(void *arg, uint32_t thread, size_t i0, size_t i1)
 {
-    const struct step_job *j = arg;
+    struct step_job *j = arg;
     const struct ff_step *s = j->s;
-    const struct residual *r = &s->res;
-    struct ff_branch *b = s->branch;
-    size_t d = s->w->w1.cols, own = thread * d;
-    struct linear ctl = {&s->w->ctl1, NULL, own_norm(j->ff.c->k, r->ln, r->x, d, r->own + own),
-                         s->z};
+    const struct ff_branch *b = s->branch;
+    size_t d = s->w->w1.cols;
+    struct linear ctl = {.w = &s->w->ctl1, .y = s->z};
     size_t all = pieces_of(&ctl);
-    linear_pieces(j, thread, &ctl, i0, min_size(i1, all));
-    if (i1 <= all)
-        return;
-    struct linear in = b->in;
-    in.x = own_norm(j->ff.c->k, b->ln, r->x, d, b->own + own);
-    linear_pieces(j, thread, &in, i0 > all ? i0 - all : 0, i1 - all);
+    if (i0 < all) {
+        ctl.x = layer_x(j, thread);
+        atomic_fetch_add_explicit(&j->normed, 1, memory_order_relaxed);
+        linear_pieces(j, thread, &ctl, i0, min_size(i1, all));
+    }
+    if (i1 > all) {
+        struct linear in = b->in;
+        in.x = own_norm(j->ff.c->k, b->ln, s->res.x, d, b->own + thread * d);
+        linear_pieces(j, thread, &in, i0 > all ? i0 - all : 0, i1 - all);
+    }
 }
 
-/* What in_part left of x, by this thread or, if it had nothing to do there, by another. */
-static const float *normed(const struct step_job *j, uint32_t thread)
-{
-    const struct residual *r = &j->s->res;
-    return r->ln ? r->own + (thread < j->normed ? thread : 0) * j->s->w->w1.cols : r->x;
-}
-
-static void timed_rows(const struct step_job *j, uint32_t thread, const uint32_t *row,
-                       size_t k0, size_t n, size_t more)
+static void timed_rows(const struct step_job *j, uint32_t thread, const float *x,
+                       const uint32_t *row, size_t k0, size_t n, size_t more)
 {
     bool timed = j->s->timed && thread == 0;
     uint64_t since = timed ? clock_ns() : 0;
-    multiply_rows(&j->ff, 0, normed(j, thread), row, k0, n, more);
+    multiply_rows(&j->ff, 0, x, row, k0, n, more);
     if (timed)
         j->s->rows_ns += clock_ns() - since;
 }
@@ -280,22 +285,27 @@ static void timed_rows(const struct step_job *j, uint32_t thread, const uint32_t
 static void choose_in_part(void *arg, uint32_t thread, size_t k0, size_t k1)
 {
     const struct step_job *j = arg;
+    const struct residual *r = &j->s->res;
+    size_t blocks = j->ff.w->blocks, before = 0; /* chosen, but not multiplied */
     uint32_t row[2 * GROUP];
-    size_t before = 0; /* blocks chosen, but not multiplied */
-    if (j->s->branch && k1 == j->ff.w->blocks)
+    if (j->s->branch && k1 == blocks + j->extra)
         j->s->branch->between(j->s->branch->user, thread);
+    k1 = min_size(k1, blocks);
+    const float *x = r->ln && thread < j->normed ? r->own + thread * j->ff.w->w1.cols
+                                                 : layer_x(j, thread);
     const int8_t *q8 = quantize_low(&j->choose, thread, 0, 1);
     for (size_t k = k0, n; k < k1; k += n) {
         n = min_size(GROUP, k1 - k);
         choose_blocks(&j->choose, thread, 0, 1, q8, k, k + n, k1);
         list_rows(&j->ff, 0, k, k + n, row + before);
         if (before) {
-            timed_rows(j, thread, row, k - before, before, n);
+            timed_rows(j, thread, x, row, k - before, before, n);
             memmove(row, row + before, n * sizeof *row);
         }
         before = n;
     }
-    timed_rows(j, thread, row, k1 - before, before, 0);
+    if (before)
+        timed_rows(j, thread, x, row, k1 - before, before, 0);
 }
 
 static void out_part(void *arg, uint32_t thread, size_t c0, size_t c1)
@@ -312,7 +322,7 @@ static void out_part(void *arg, uint32_t thread, size_t c0, size_t c1)
     own_add(k, b->out.y, c0, c1, r->acc, &b->bad);
 }
 
-static uint32_t run_in(struct step_job *j)
+static void run_in(struct step_job *j)
 {
     const struct mat *ctl = &j->s->w->ctl1;
     const struct linear first = {.w = ctl};
@@ -322,8 +332,16 @@ static uint32_t run_in(struct step_job *j)
         pieces += pieces_of(in);
         multiplies += (size_t)in->w->rows * in->w->cols;
     }
-    return pool_run(j->ff.c->pool, pieces, multiplies > FEW_MULTIPLIES ? 1 : pieces, in_part,
-                    j);
+    pool_run(j->ff.c->pool, pieces, multiplies > FEW_MULTIPLIES ? 1 : pieces, in_part, j);
+}
+
+/* In blocks: the middle of a branch, which mostly waits for itself, and a norm. */
+static size_t branch_blocks(const struct ff_step *s)
+{
+    const struct ff_weights *w = s->w;
+    size_t row = w->ctl2.cols * dtype_size(w->ctl2.dtype);
+    size_t block = w->units * row + w->w1.cols * dtype_size(w->w1.dtype);
+    return s->branch ? (BRANCH_BYTES + 3 * sizeof(float) * w->w1.cols) / block : 0;
 }
 
 void compute_ff_step(struct compute *c, struct ff_step *s)
@@ -332,10 +350,11 @@ void compute_ff_step(struct compute *c, struct ff_step *s)
     float *z = s->z + w->ctl1.rows;
     struct step_job j = {.choose = {c, w, s->z, 1, z, s->unit, s->margin},
                          .ff = {c, w, NULL, 1, s->unit, s->hidden, s->alive, s->y},
-                         .s = s};
+                         .s = s,
+                         .extra = branch_blocks(s)};
     s->rows_ns = 0;
-    j.normed = run_in(&j);
-    pool_run(c->pool, w->blocks, 1, choose_in_part, &j);
+    run_in(&j);
+    pool_run(c->pool, w->blocks + j.extra, 1, choose_in_part, &j);
     uint64_t since = s->timed ? clock_ns() : 0;
     pool_run(c->pool, w->w2.cols, 64, out_part, &j);
     s->rows_ns += s->timed ? clock_ns() - since : 0;

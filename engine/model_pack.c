@@ -168,8 +168,8 @@ static void plan_stack(struct stack *s, const struct projection *loss)
             plan_mat(it, &it->att[a].v.w, true);
         }
         plan_mat(it, &it->ff.s.ctl1, false);
-        plan_logits(it, &it->ff.s);
         plan_mat(it, &it->ff.sru.in.w, false);
+        plan_logits(it, &it->ff.s);
         plan_mat(it, &it->ff.sru.out.w, false);
         if (next && next->n_att)
             plan_factored(it, &next->att[0].mult);

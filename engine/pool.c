@@ -204,14 +204,14 @@ uint32_t pool_threads(const struct pool *p)
     return p->threads;
 }
 
-uint32_t pool_run(struct pool *p, size_t n, size_t grain, pool_fn *fn, void *arg)
+void pool_run(struct pool *p, size_t n, size_t grain, pool_fn *fn, void *arg)
 {
     size_t pieces = (n + grain - 1) / grain;
     if (pieces == 0)
-        return 0;
+        return;
     if (p->threads == 1 || pieces == 1) {
         fn(arg, 0, 0, n);
-        return 1;
+        return;
     }
     p->fn = fn;
     p->arg = arg;
@@ -227,5 +227,4 @@ uint32_t pool_run(struct pool *p, size_t n, size_t grain, pool_fn *fn, void *arg
     } while (take_piece(p, &piece));
     p->helped += (uint32_t)pieces - mine;
     wait_done(p);
-    return (uint32_t)pieces;
 }

@@ -24,9 +24,9 @@ uint32_t pool_threads(const struct pool *p);
 /* Calls fn(arg, piece, i0, i1) so that [0, n) is covered once, in contiguous ranges that are
  * multiples of `grain` (but the last), at most one per thread.  `piece` is below the number
  * of threads and no other call has it at the same time: it may choose scratch memory.
- * Returns their number when all are done.  The ranges may depend on the number of threads:
- * results must not. */
+ * Returns when all are done.  The ranges may depend on the number of threads: results must
+ * not. */
 typedef void pool_fn(void *arg, uint32_t piece, size_t i0, size_t i1);
-uint32_t pool_run(struct pool *p, size_t n, size_t grain, pool_fn *fn, void *arg);
+void pool_run(struct pool *p, size_t n, size_t grain, pool_fn *fn, void *arg);
 
 #endif
