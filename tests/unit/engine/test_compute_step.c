@@ -260,7 +260,7 @@ static void check_linear_step(enum terra_dtype t, bool packed, uint32_t rows, ui
     float *x = floats(cols), *bias = floats(rows), *start = floats(rows);
     float *scale = floats(cols), *shift = floats(cols), *normed = malloc(cols * sizeof *normed);
     float *plain = malloc(rows * sizeof *plain), *y = malloc(rows * sizeof *y);
-    float *acc = malloc(rows * sizeof *acc), *own = malloc(3 * cols * sizeof *own);
+    float *acc = malloc(rows * sizeof *acc), *own = calloc(3 * cols, sizeof *own);
     struct norm ln = {scale, shift, true};
     for (uint32_t threads = 1; threads <= 3; threads++) {
         struct compute *c = compute_open(threads, NULL, NULL);
