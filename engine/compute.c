@@ -220,7 +220,7 @@ static void step_part(void *arg, uint32_t thread, size_t p0, size_t p1)
     struct residual *res = &j->s->res;
     struct linear l = j->s->call;
     size_t d = l.w->cols, r0 = p0 * PANEL, r1 = min_size(p1 * PANEL, l.w->rows);
-    l.x = own_norm(k, res->ln, res->x, d, res->own + thread * d);
+    l.x = own_norm(k, res->ln, res->x, d, res->own, thread);
     linear_outputs(j->c, thread, &l, r0, r1);
     for (size_t r = r0; j->s->relu && r < r1; r++)
         l.y[r] = l.y[r] < 0 ? 0 : l.y[r]; /* a NaN stays one, so that it is noticed */

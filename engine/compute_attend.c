@@ -371,7 +371,7 @@ static void heads_part(void *arg, uint32_t thread, size_t h0, size_t h1)
     struct heads_step *s = j->s;
     const struct residual *res = &s->res;
     size_t d = s->qkv[0].w->cols, dh = s->attend.dh;
-    const float *x = own_norm(j->c->k, res->ln, res->x, d, res->own + thread * d);
+    const float *x = own_norm(j->c->k, res->ln, res->x, d, res->own, thread);
     const float *const y[3] = {s->qkv[0].y, s->qkv[1].y, s->qkv[2].y};
     for (int i = 0; i < 3; i++) {
         struct linear l = s->qkv[i];

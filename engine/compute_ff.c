@@ -246,7 +246,7 @@ static const float *layer_x(const struct step_job *j, uint32_t thread)
 {
     const struct residual *r = &j->s->res;
     size_t d = j->s->w->w1.cols;
-    return own_norm(j->ff.c->k, r->ln, r->x, d, r->own + thread * d);
+    return own_norm(j->ff.c->k, r->ln, r->x, d, r->own, thread);
 }
 
 /* The first layers of both: pieces of the controller, then of the branch. */
@@ -265,7 +265,7 @@ static void in_part(void *arg, uint32_t thread, size_t i0, size_t i1)
     }
     if (i1 > all) {
         struct linear in = b->in;
-        in.x = own_norm(j->ff.c->k, b->ln, s->res.x, d, b->own + thread * d);
+        in.x = own_norm(j->ff.c->k, b->ln, s->res.x, d, b->own, thread);
         linear_pieces(j, thread, &in, i0 > all ? i0 - all : 0, i1 - all);
     }
 }

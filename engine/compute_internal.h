@@ -127,14 +127,14 @@ void fetch_head(const struct attend *a, size_t head, size_t seen);
 void attend_heads(struct compute *c, uint32_t thread, const struct attend *a, const float *q,
                   float *scores, size_t h0, size_t h1, float *out);
 
-/* x as the thread's own layers read it. */
+/* x as the thread's own layers read it; own: [threads][d]. */
 static inline const float *own_norm(const struct kernels *k, const struct norm *ln,
-                                    const float *x, size_t d, float *own)
+                                    const float *x, size_t d, float *own, uint32_t thread)
 {
     if (!ln)
         return x;
-    k->norm(x, d, ln->scale, ln->bias, ln->center, own);
-    return own;
+    k->norm(x, d, ln->scale, ln->bias, ln->center, own + thread * d);
+    return own + thread * d;
 }
 
 /* acc[c0, c1) += y[c0, c1). */

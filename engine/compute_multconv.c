@@ -48,7 +48,7 @@ static void part(void *arg, uint32_t thread, size_t g0, size_t g1)
     size_t m0 = g0 * per, m1 = g1 * per;
     size_t n0 = m0 < j->half ? 0 : m0 - j->half, n1 = min_size(m1 + j->half, c->modules);
     float *rows = s->scratch + thread * c->length * d, *now = rows + (c->length - 1) * d;
-    const float *x = own_norm(j->c->k, s->res.ln, s->res.x, d, s->res.own + thread * d);
+    const float *x = own_norm(j->c->k, s->res.ln, s->res.x, d, s->res.own, thread);
 
     recall_modules(s, n0, n1, rows);
     factored_modules(j->c, thread, &s->mult, x, n0, n1, now);
