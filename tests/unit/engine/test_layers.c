@@ -472,7 +472,7 @@ static void run_multconv(const char *name, enum terra_v_concat concat, bool mult
                                             .share_qk = share};
     r.att = (struct attention){.cfg = &r.cfg, .heads = 2, .dk = d / 2, .dv = d / 2};
     r.att.mult = factored_of(&r, "w0", "w1", "w2");
-#define NEXT(name) (snprintf(name, sizeof name, "w%u", i++), name)
+#define NEXT(name) snprintf(name, sizeof name, "w%u", i++)
 #define CONV(to)   (NEXT(w), NEXT(b), r.att.to = conv_of(&r, w, b, M))
     CONV(q);
     if (!share)
