@@ -218,7 +218,7 @@ class Documents(Case):
         time.sleep(0.5)
         self.assertIsNone(process.poll())
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
         os.close(writer)
         self.assertEqual(process.returncode, -signal.SIGINT)
 

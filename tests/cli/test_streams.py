@@ -125,7 +125,7 @@ class Streams(Case):
         self.wait(lambda: self.stored() > before + 3, "some runs")
         self.assertIsNone(process.poll())
         process.send_signal(sig)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
         self.assertEqual(process.returncode, -sig)
         return self.works("logs", "show", "--format", "json").lines[0]
 

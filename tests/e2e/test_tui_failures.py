@@ -232,8 +232,8 @@ class Store(TuiTest):
         self.assertEqual(self.home.sql("select count(*) from run where status = 'length'"), [(2,)])
 
     def test_full_disk_does_not_stop_the_reply(self) -> None:
-        t = self.start("-n", "3000", self.home.document(), limit_kb=1024)
-        t.wait(lambda s: s["tokens"] == 3000, busy=False)
+        t = self.start("-n", "1200", self.home.document(), limit_kb=512)
+        t.wait(lambda s: s["tokens"] == 1200, busy=False)
         t.wait_screen("not being saved")
         t.keys("C-d")
         t.exit_status()

@@ -27,7 +27,7 @@ BUILD = Path(os.environ.get("TERRA_BUILD", ROOT / "build"))
 TERRA = Path(os.environ.get("TERRA_BIN", BUILD / "terra"))
 MODELS = BUILD / "e2e-models"
 # Before a test gives up: a busy machine under a sanitizer is slow.
-PATIENCE_S = float(os.environ.get("PATIENCE_S", "60"))
+PATIENCE_S = float(os.environ.get("PATIENCE_S", "120"))
 
 TEXT = (
     "The town council voted on Tuesday to close the old bridge over the river after "
