@@ -97,7 +97,7 @@ static bool do_continue(struct chat *h, const char *arg, struct err *e)
     new_reply(h);
     h->reply.style = style;
     h->reply.forced = &forced;
-    h->reply.parent = h->c.recorder ? recorder_run_id(h->c.recorder) : 0;
+    h->reply.parent = h->c.recorder ? RECORDER_LAST : 0;
     bool ok = write_reply(h, e);
     h->reply.forced = NULL;
     terra_ids_free(&forced);

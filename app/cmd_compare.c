@@ -162,7 +162,7 @@ static void begin_runs(struct job *j)
                                       .model = j->opts.side[1].model,
                                       .trace = setup_trace(&c->config),
                                       .build = "terra " TERRA_VERSION,
-                                      .session = recorder_session(c->recorder)};
+                                      .beside = c->recorder};
             j->recorder[1] = recorder_open(&o);
         }
         recorder_begin(j->recorder[side], &run);

@@ -358,8 +358,7 @@ static void begin_recording(struct app *a, const struct mail *m)
         .with_document = document,
     };
     recorder_begin(a->recorder, &run);
-    if (recorder_session(a->recorder))
-        a->session = recorder_session(a->recorder);
+    live_follow_session(a);
     buf_free(&params);
 }
 
@@ -415,9 +414,7 @@ static void on_step_end(struct app *a, const struct mail *m)
 {
     recorder_end(a->recorder, reply_status((enum generate_stop)m->end.stop),
                  m->err.kind ? m->err.msg : NULL, m->end.decode_ns);
-    int64_t session = recorder_session(a->recorder);
-    if (session)
-        a->session = session;
+    live_follow_session(a);
     int64_t id = recorder_run_id(a->recorder);
     if (id && (a->n_runs == 0 || a->runs[a->n_runs - 1] != id)) {
         a->runs = xrealloc(a->runs, a->n_runs + 1, sizeof *a->runs);

@@ -40,7 +40,8 @@ void live_origin_free(struct app *a);
 void live_store_open(struct app *a);
 void live_recorder_open(struct app *a); /* for a->session; closes the one before */
 void live_recorder_close(struct app *a);
-const char *live_banner(const struct app *a); /* why runs are not saved; NULL */
+const char *live_trouble(const struct app *a); /* of the last write; NULL */
+const char *live_banner(const struct app *a);  /* why runs are not saved; NULL */
 
 /* Name of the control word in use; NULL: none. */
 const char *live_style(const struct app *a);

@@ -5,12 +5,14 @@
 #include "app/reply.h"
 #include "app/setup.h"
 #include "app/text_diff.h"
+#include "engine/base/clock.h"
 #include "engine/base/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void compare_recorder(struct app *a, const struct mail *m)
 {
@@ -21,16 +23,19 @@ static void compare_recorder(struct app *a, const struct mail *m)
     if (m->side == 1) {
         struct buf host = {0};
         setup_host(&host);
-        struct recorder_opts o = {.store = recorder_session(r) ? a->store : NULL,
+        live_side_recorder_close(a); /* of the last compare, if it still waits */
+        struct recorder_opts o = {.store = recorder_saves(r) ? a->store : NULL,
                                   .model = m->step.model,
                                   .trace = setup_trace(a->config),
                                   .build = *a->build ? a->build : "terra " TERRA_VERSION,
                                   .host = buf_str(&host),
-                                  .session = recorder_session(r),
+                                  .beside = r,
                                   .retry_ms = LIVE_RETRY_MS};
         r = c->recorder = recorder_open(&o);
         buf_free(&host);
     }
+    if (m->side == 0)
+        c->pair = clock_wall_ms() * 1000 + getpid() % 1000;
     struct buf params = {0};
     struct terra_sampling s = setup_sampling_summary(a->config, a->args);
     s.beams = 1; /* both sides go token by token */
@@ -43,7 +48,7 @@ static void compare_recorder(struct app *a, const struct mail *m)
                                .seed = s.seed,
                                .n_in = m->step.n_in,
                                .n_read = m->step.n_read,
-                               .pair = m->side ? recorder_run_id(a->recorder) : 0,
+                               .pair = c->pair,
                                .chunk = -1};
     recorder_begin(r, &run);
     buf_free(&params);
@@ -114,12 +119,10 @@ void live_compare_mail(struct app *a, const struct mail *m)
     case MAIL_STEP_END:
         recorder_end(side_recorder(a, m->side), reply_status((enum generate_stop)m->end.stop),
                      m->err.kind ? m->err.msg : NULL, m->end.decode_ns);
-        if (m->side == 0 && recorder_session(a->recorder))
-            a->session = recorder_session(a->recorder);
-        if (m->side == 1) {
-            recorder_close(a->compare.recorder, NULL);
-            a->compare.recorder = NULL;
-        }
+        if (m->side == 0)
+            live_follow_session(a);
+        if (m->side == 1 && !recorder_waits(a->compare.recorder))
+            live_side_recorder_close(a);
         break;
     default:
         break;

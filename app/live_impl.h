@@ -16,6 +16,9 @@
 
 /* A job with the settings of now; NULL while something runs, or without a model. */
 struct job *live_job(struct app *a, enum job_kind kind, struct err *e);
+void live_side_recorder_close(struct app *a); /* of side B of a compare */
+/* The session that runs are stored in is the one on screen. */
+void live_follow_session(struct app *a);
 /* Hands it to the worker, or lets it wait for the measuring of memory. */
 unsigned live_submit(struct app *a, struct job *j, enum app_busy busy);
 /* What is run again and compared. */

@@ -92,17 +92,49 @@ void live_recorder_open(struct app *a)
     buf_free(&host);
 }
 
-void live_recorder_close(struct app *a)
+static void close_recorder(struct app *a, struct recorder **r)
 {
     struct err e = {0};
-    if (a->recorder && !recorder_close(a->recorder, &e))
+    if (*r && !recorder_close(*r, &e))
         app_say(a, VM_ERROR, "not saved: %s", e.msg);
-    a->recorder = NULL;
+    *r = NULL;
+}
+
+void live_side_recorder_close(struct app *a)
+{
+    close_recorder(a, &a->compare.recorder);
+}
+
+void live_recorder_close(struct app *a)
+{
+    live_side_recorder_close(a); /* it looks at the other one */
+    close_recorder(a, &a->recorder);
+}
+
+void live_follow_session(struct app *a)
+{
+    int64_t id = recorder_session(a->recorder);
+    if (!id || id == a->session)
+        return;
+    if (a->session) { /* it was deleted */
+        a->titled = false;
+        *a->title = 0;
+        a->n_runs = a->run_at = 0;
+    }
+    a->session = id;
+}
+
+const char *live_trouble(const struct app *a)
+{
+    const char *trouble = a->recorder ? recorder_trouble(a->recorder) : NULL;
+    if (!trouble && a->compare.recorder)
+        trouble = recorder_trouble(a->compare.recorder);
+    return trouble;
 }
 
 const char *live_banner(const struct app *a)
 {
-    const char *trouble = a->recorder ? recorder_trouble(a->recorder) : NULL;
+    const char *trouble = live_trouble(a);
     /* Another process that writes holds the lock for a moment: say it when it lasts. */
     if (trouble && a->trouble_since && a->now - a->trouble_since > PATIENCE_NS)
         return trouble;

@@ -290,7 +290,7 @@ static uint64_t next_due(struct app *a)
         earlier(&due, a->draw_due);
     if (app_token(a) != a->map_token)
         earlier(&due, a->map_due);
-    if (a->recorder && (app_running(a) || recorder_trouble(a->recorder)))
+    if (a->recorder && (app_running(a) || live_trouble(a)))
         earlier(&due, a->tick_due);
     if (a->signal)
         earlier(&due, a->stop_due);
@@ -326,7 +326,7 @@ static void tick_store(struct app *a)
     recorder_tick(a->recorder);
     if (a->compare.recorder)
         recorder_tick(a->compare.recorder);
-    bool trouble = recorder_trouble(a->recorder) != NULL;
+    bool trouble = live_trouble(a) != NULL;
     if (!trouble)
         a->trouble_since = 0;
     else if (!a->trouble_since)

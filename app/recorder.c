@@ -17,10 +17,23 @@
 #define RETRY_MS     60000u
 #define MEMORY_CAP   (64u << 20)
 
+struct doc { /* shared by the runs that read it and their summary */
+    size_t refs;
+    struct store_document row; /* strings owned */
+    int64_t id;                /* 0: not stored */
+};
+
+struct summary {
+    char *method, *target, *body, *rouge;
+    int64_t tok_read, tok_total;
+    struct doc *doc;
+};
+
 struct job { /* a run that is not completely stored yet */
     struct job *next;
     struct store_run run; /* strings owned */
-    bool with_document, begun, prefilled, prefill_stored, ended;
+    bool begun, prefilled, prefill_stored, ended, counted;
+    struct doc *doc; /* NULL: it read none */
     uint64_t load_ns, prefill_ns, decode_ns;
     enum store_status status;
     char *error; /* NULL: none */
@@ -31,29 +44,25 @@ struct job { /* a run that is not completely stored yet */
     struct rows dec, enc;
     bool enc_stored;
     const struct terra_model *model;
-};
-
-struct summary {
-    char *method, *target, *body, *rouge;
-    int64_t tok_read, tok_total;
-    int64_t *step;
-    size_t n_steps;
+    struct summary *summary; /* this run wrote its text; NULL: none */
 };
 
 struct recorder {
     struct store *store;
+    struct recorder *beside; /* whose session this one's runs go into; NULL: its own */
     enum recorder_trace trace;
     char *build, *host;
     uint64_t retry_ns, retry_at, flushed_at;
     const struct terra_model *model, *stored_model;
-    int64_t session, model_id, document_id, run_id;
-    struct store_document document; /* strings owned; name NULL: none */
-    bool has_document;
+    int64_t session, model_id, run_id;
+    uint32_t opened;          /* of the store, when those ids were its own */
+    struct doc *doc;          /* of the runs to come; NULL: none */
     struct job *first, *last; /* the last one may be running */
-    int64_t *step;            /* runs since the last summary */
+    int64_t *step;            /* runs of step_doc since its last summary */
+    struct doc *step_doc;
     size_t n_steps, cap_steps;
-    size_t memory;
-    struct summary *summary; /* waits for its runs; NULL: none */
+    size_t memory, cap;
+    struct summary *summary; /* its runs were stored before it came; NULL: none */
     bool lost;               /* the cap was reached: something is not stored */
     struct err why;          /* of the last failure; kind 0: none */
     char banner[300];
@@ -81,8 +90,38 @@ static size_t job_memory(const struct job *j)
            j->cap * (sizeof *j->token + sizeof *j->text_at) + j->output.cap + j->run.n_prompt;
 }
 
+static void doc_free(struct doc *d)
+{
+    if (!d || --d->refs)
+        return;
+    free((char *)d->row.name);
+    free((char *)d->row.body);
+    free(d);
+}
+
+static struct doc *doc_share(struct doc *d)
+{
+    if (d)
+        d->refs++;
+    return d;
+}
+
+static void summary_free(struct summary *s)
+{
+    if (!s)
+        return;
+    doc_free(s->doc);
+    free(s->method);
+    free(s->target);
+    free(s->body);
+    free(s->rouge);
+    free(s);
+}
+
 static void job_free(struct job *j)
 {
+    doc_free(j->doc);
+    summary_free(j->summary);
     free((char *)j->run.prompt);
     free((char *)j->run.params);
     free(j->error);
@@ -127,27 +166,75 @@ static bool put_model(struct recorder *r, const struct terra_model *m, struct er
     return ok;
 }
 
-static bool job_begin(struct recorder *r, struct job *j, struct err *e)
+static void flush(struct recorder *r);
+
+static void forget_ids(struct recorder *r)
 {
+    r->session = r->model_id = r->run_id = 0;
+    r->n_steps = 0;
+    if (r->doc)
+        r->doc->id = 0;
+    for (struct job *j = r->first; j; j = j->next) {
+        if (j->doc)
+            j->doc->id = 0;
+        if (j->run.parent > 0)
+            j->run.parent = 0;
+    }
+}
+
+/* Runs never go into a session that was deleted meanwhile, here or by another process. */
+static bool have_session(struct recorder *r, struct err *e)
+{
+    struct recorder *other = r->beside;
+    bool alive = false;
+    if (other && !other->session && other->first) {
+        flush(other);
+        if (!other->session)
+            return err_set(e, ERR_STORE, "%s", other->why.msg);
+    }
+    if (other)
+        r->session = other->session;
+    if (r->session && !store_session_alive(r->store, r->session, &alive, e))
+        return false;
+    if (alive)
+        return true;
+    if (r->session) {
+        forget_ids(r);
+        if (other)
+            forget_ids(other);
+    }
     /* An id counts once its row is committed: after a full disk it is asked for again. */
     int64_t id;
-    if (!r->session) {
-        if (!store_session_new(r->store, NULL, &id, e))
-            return false;
-        r->session = id;
-    }
-    if (!put_model(r, j->model, e))
+    if (!store_session_new(r->store, NULL, &id, e))
         return false;
-    if (j->with_document && !r->document_id) {
-        if (!store_document_put(r->store, &r->document, &id, e))
-            return false;
-        r->document_id = id;
-    }
+    r->session = id;
+    if (other)
+        other->session = id;
+    return true;
+}
+
+static bool put_document(struct recorder *r, struct doc *d, struct err *e)
+{
+    int64_t id;
+    if (!d || d->id)
+        return true;
+    if (!store_document_put(r->store, &d->row, &id, e))
+        return false;
+    d->id = id;
+    return true;
+}
+
+static bool job_begin(struct recorder *r, struct job *j, struct err *e)
+{
+    if (!have_session(r, e) || !put_model(r, j->model, e) || !put_document(r, j->doc, e))
+        return false;
     j->run.session = r->session;
     j->run.model = r->model_id;
-    j->run.document = j->with_document ? r->document_id : 0;
+    j->run.document = j->doc ? j->doc->id : 0;
     j->run.build = r->build;
     j->run.host = r->host;
+    if (j->run.parent == RECORDER_LAST)
+        j->run.parent = r->run_id;
     if (!store_run_begin(r->store, &j->run, &j->run.id, e))
         return false;
     j->begun = true;
@@ -225,38 +312,28 @@ static bool job_write(struct recorder *r, struct job *j, struct err *e)
     return store_run_end(r->store, j->run.id, &end, e);
 }
 
-static void add_step(struct recorder *r, int64_t run)
+/* Runs of one document in a row make its summary. */
+static void add_step(struct recorder *r, const struct job *j)
 {
+    if (j->doc != r->step_doc) {
+        doc_free(r->step_doc);
+        r->step_doc = doc_share(j->doc);
+        r->n_steps = 0;
+    }
+    if (!j->doc)
+        return;
     if (r->n_steps == r->cap_steps) {
         r->cap_steps = r->cap_steps ? r->cap_steps * 2 : 16;
         r->step = xrealloc(r->step, r->cap_steps, sizeof *r->step);
     }
-    r->step[r->n_steps++] = run;
+    r->step[r->n_steps++] = j->run.id;
 }
 
-static void summary_free(struct summary *s)
+static bool summary_write(struct recorder *r, struct summary *s, struct err *e)
 {
-    if (!s)
-        return;
-    free(s->method);
-    free(s->target);
-    free(s->body);
-    free(s->rouge);
-    free(s->step);
-    free(s);
-}
-
-static bool summary_write(struct recorder *r, struct err *e)
-{
-    struct summary *s = r->summary;
-    if (!s)
-        return true;
-    if (r->n_steps == 0 || !r->document_id) { /* nothing ran: a text returned as it is */
-        summary_free(s);
-        r->summary = NULL;
-        return true;
-    }
-    struct store_summary row = {.document = r->document_id,
+    if (!s || r->n_steps == 0 || !s->doc || !s->doc->id)
+        return true; /* nothing ran: a text returned as it is */
+    struct store_summary row = {.document = s->doc->id,
                                 .run = r->step[r->n_steps - 1],
                                 .method = s->method,
                                 .target = s->target,
@@ -270,8 +347,6 @@ static bool summary_write(struct recorder *r, struct err *e)
     int64_t id;
     if (!store_summary_put(r->store, &row, &id, e))
         return false;
-    summary_free(s);
-    r->summary = NULL;
     r->n_steps = 0;
     return true;
 }
@@ -279,20 +354,28 @@ static bool summary_write(struct recorder *r, struct err *e)
 /* Everything that waits, oldest first; a finished run leaves the list. */
 static bool write_all(struct recorder *r, struct err *e)
 {
+    if (!summary_write(r, r->summary, e))
+        return false;
+    summary_free(r->summary);
+    r->summary = NULL;
     while (r->first) {
         struct job *j = r->first;
-        if (!job_write(r, j, e))
+        if (!j->counted && !job_write(r, j, e))
             return false;
         if (!j->ended)
             break;
-        add_step(r, j->run.id);
+        if (!j->counted)
+            add_step(r, j);
+        j->counted = true;
+        if (!summary_write(r, j->summary, e))
+            return false;
         r->first = j->next;
         if (!r->first)
             r->last = NULL;
         r->memory -= job_memory(j) < r->memory ? job_memory(j) : r->memory;
         job_free(j);
     }
-    return r->first || summary_write(r, e);
+    return true;
 }
 
 /* What was stored is still in the file that has no name any more. */
@@ -312,6 +395,18 @@ static void recall(struct recorder *r, struct job *j)
     pool_free(&p);
 }
 
+/* What waits goes into another file than the one that its ids are of. */
+static void begin_anew(struct recorder *r)
+{
+    forget_ids(r);
+    for (struct job *j = r->first; j; j = j->next) {
+        j->begun = j->prefill_stored = j->enc_stored = j->counted = false;
+        j->n_stored = 0;
+        r->lost |= j->dec.base > 0;
+    }
+    r->opened = store_opened(r->store);
+}
+
 /* The file was deleted under us: begin again in a new one. */
 static bool start_over(struct recorder *r, struct err *e)
 {
@@ -320,13 +415,7 @@ static bool start_over(struct recorder *r, struct err *e)
         recall(r, j);
     if (!store_reopen(r->store, &report, e))
         return false;
-    r->session = r->model_id = r->document_id = 0;
-    r->n_steps = 0;
-    for (struct job *j = r->first; j; j = j->next) {
-        j->begun = j->prefill_stored = j->enc_stored = false;
-        j->n_stored = 0;
-        j->run.parent = 0;
-    }
+    begin_anew(r);
     return write_all(r, e);
 }
 
@@ -334,6 +423,8 @@ static void flush(struct recorder *r)
 {
     struct err e = {0};
     r->flushed_at = clock_ns();
+    if (r->opened != store_opened(r->store)) /* by another recorder of this store */
+        begin_anew(r);
     bool ok = write_all(r, &e);
     if (!ok && store_trouble(r->store) == STORE_GONE)
         ok = start_over(r, &e);
@@ -355,10 +446,22 @@ static void flush(struct recorder *r)
     }
 }
 
+static bool over_cap(const struct recorder *r)
+{
+    /* The source's choices are complete, and can be written, only when all of it was read. */
+    bool reading = r->last && !r->last->prefilled && r->why.kind == ERR_NONE;
+    return r->memory - (reading ? rows_memory(&r->last->enc) : 0) > r->cap;
+}
+
 /* Over the cap, stored rows go first; then what waits is given up. */
 static void limit_memory(struct recorder *r)
 {
-    if (r->memory <= MEMORY_CAP)
+    for (struct job *j = r->first; j && over_cap(r); j = j->next)
+        if (j->enc_stored) {
+            r->memory -= rows_memory(&j->enc);
+            rows_free(&j->enc);
+        }
+    if (!over_cap(r))
         return;
     for (struct job *j = r->first; j; j = j->next) {
         r->memory -= rows_memory(&j->dec) + rows_memory(&j->enc);
@@ -377,6 +480,9 @@ struct recorder *recorder_open(const struct recorder_opts *o)
 {
     struct recorder *r = xcalloc(1, sizeof *r);
     r->store = o->store;
+    r->opened = o->store ? store_opened(o->store) : 0;
+    r->beside = o->beside;
+    r->cap = o->memory ? o->memory : MEMORY_CAP;
     r->model = o->model;
     r->trace = o->trace;
     r->build = copy(o->build ? o->build : "");
@@ -391,27 +497,21 @@ void recorder_model(struct recorder *r, const struct terra_model *m)
     r->model = m;
 }
 
-static void document_free(struct recorder *r)
-{
-    free((char *)r->document.name);
-    free((char *)r->document.body);
-    r->document = (struct store_document){0};
-}
-
 void recorder_document(struct recorder *r, const struct recorder_document *d)
 {
-    if (!r->store)
+    if (!r->store || (r->doc && memcmp(r->doc->row.sha256, d->sha256, sizeof d->sha256) == 0))
         return;
-    document_free(r);
-    r->document = (struct store_document){.name = copy(d->name),
+    doc_free(r->doc);
+    r->doc = xcalloc(1, sizeof *r->doc);
+    r->doc->refs = 1;
+    r->doc->row = (struct store_document){.name = copy(d->name),
                                           .bytes = d->bytes,
                                           .n_tok = d->n_tok,
                                           .fixes = d->fixes,
                                           .n_body = d->n_body};
-    memcpy(r->document.sha256, d->sha256, sizeof d->sha256);
+    memcpy(r->doc->row.sha256, d->sha256, sizeof d->sha256);
     if (d->body)
-        r->document.body = copy_bytes(d->body, d->n_body);
-    r->document_id = 0;
+        r->doc->row.body = copy_bytes(d->body, d->n_body);
 }
 
 void recorder_begin(struct recorder *r, const struct recorder_run *run)
@@ -430,7 +530,7 @@ void recorder_begin(struct recorder *r, const struct recorder_run *run)
                                 .n_in = run->n_in,
                                 .n_read = run->n_read};
     j->run.prompt = copy_bytes(run->prompt, run->n_prompt);
-    j->with_document = run->with_document;
+    j->doc = run->with_document ? doc_share(r->doc) : NULL;
     j->model = r->model;
     r->memory += run->n_prompt;
     if (r->last)
@@ -475,6 +575,8 @@ void recorder_prefilled(struct recorder *r, uint64_t load_ns, uint64_t prefill_n
     r->last->prefilled = true;
     r->last->load_ns = load_ns;
     r->last->prefill_ns = prefill_ns;
+    if (r->last->enc.cap && r->why.kind == ERR_NONE)
+        flush(r);
 }
 
 static void add_choices(struct recorder *r, struct job *j, const struct terra_token *t)
@@ -548,7 +650,7 @@ void recorder_token(struct recorder *r, const struct terra_token *t, const char 
 
 void recorder_tick(struct recorder *r)
 {
-    if (!r->store || !r->first)
+    if (!r->store || !recorder_waits(r))
         return;
     uint64_t now = clock_ns();
     if (r->why.kind != ERR_NONE) {
@@ -556,7 +658,8 @@ void recorder_tick(struct recorder *r)
             flush(r);
         return;
     }
-    bool due = r->first != r->last || r->last->ended || r->last->n_stored < r->last->n;
+    bool due =
+        !r->first || r->first != r->last || r->last->ended || r->last->n_stored < r->last->n;
     if (due && now - r->flushed_at >= BATCH_NS)
         flush(r);
 }
@@ -576,16 +679,19 @@ void recorder_end(struct recorder *r, enum store_status status, const char *erro
 
 void recorder_summary(struct recorder *r, const struct recorder_summary *s)
 {
-    if (!r->store)
-        return;
-    summary_free(r->summary);
-    r->summary = xcalloc(1, sizeof *r->summary);
-    r->summary->method = copy(s->method);
-    r->summary->target = copy(s->target);
-    r->summary->body = copy(s->body);
-    r->summary->rouge = copy(s->rouge);
-    r->summary->tok_read = s->tok_read;
-    r->summary->tok_total = s->tok_total;
+    if (!r->store || (!r->first && r->summary))
+        return; /* one waits already, and nothing ran since */
+    struct summary *m = xcalloc(1, sizeof *m);
+    *m = (struct summary){.method = copy(s->method),
+                          .target = copy(s->target),
+                          .body = copy(s->body),
+                          .rouge = copy(s->rouge),
+                          .tok_read = s->tok_read,
+                          .tok_total = s->tok_total,
+                          .doc = doc_share(r->doc)};
+    struct summary **place = r->last ? &r->last->summary : &r->summary;
+    summary_free(*place);
+    *place = m;
     if (r->why.kind == ERR_NONE)
         flush(r);
 }
@@ -605,14 +711,24 @@ int64_t recorder_session(const struct recorder *r)
 
 int64_t recorder_run_id(const struct recorder *r)
 {
-    return r->run_id;
+    return r->last && !r->last->begun ? 0 : r->run_id;
+}
+
+bool recorder_saves(const struct recorder *r)
+{
+    return r->store != NULL;
+}
+
+bool recorder_waits(const struct recorder *r)
+{
+    return r->first || r->summary;
 }
 
 bool recorder_close(struct recorder *r, struct err *e)
 {
     if (!r)
         return true;
-    if (r->store && (r->first || r->summary))
+    if (r->store && recorder_waits(r))
         flush(r);
     bool ok = r->why.kind == ERR_NONE && !r->lost;
     if (r->why.kind != ERR_NONE && e)
@@ -625,7 +741,8 @@ bool recorder_close(struct recorder *r, struct err *e)
         job_free(j);
     }
     summary_free(r->summary);
-    document_free(r);
+    doc_free(r->doc);
+    doc_free(r->step_doc);
     free(r->step);
     free(r->build);
     free(r->host);

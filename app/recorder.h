@@ -3,7 +3,8 @@
  * Purpose: takes a run's events and writes them in batches: every 64 tokens or every
  *          half second.  When the store refuses (disk full, locked) events wait in
  *          memory, up to 64 MB, and are tried again later and at the end.  A database
- *          deleted while open is made anew with what is still in memory.
+ *          deleted while open is made anew with what is still in memory.  A session that
+ *          was deleted is left alone: the next run begins a new one.
  * Owns:    copies of everything it is given; the store stays the caller's.
  * Errors:  recorder_trouble: one line for a banner, NULL while all is well.
  *          recorder_close: false if anything could not be saved.
@@ -23,8 +24,12 @@ struct recorder_opts {
     const struct terra_model *model;
     enum recorder_trace trace;
     const char *build, *host;
-    int64_t session;   /* 0: a new one with the first run */
+    int64_t session; /* 0: a new one with the first run */
+    /* Optional: its session is this one's too (the other side of a compare).  It must live
+     * longer. */
+    struct recorder *beside;
     uint32_t retry_ms; /* after a failed write; 0: a minute */
+    size_t memory;     /* for what waits; 0: 64 MB */
 };
 
 struct recorder;
@@ -44,6 +49,8 @@ void recorder_document(struct recorder *r, const struct recorder_document *d);
 /* A compare runs two models; the next runs are of this one. */
 void recorder_model(struct recorder *r, const struct terra_model *m);
 
+#define RECORDER_LAST (-1) /* as parent: the run before this one, stored yet or not */
+
 struct recorder_run {
     enum store_kind kind;
     enum store_mode mode;
@@ -51,7 +58,8 @@ struct recorder_run {
     size_t n_prompt;
     uint64_t seed;
     int64_t n_in, n_read; /* source tokens there were, and read */
-    int64_t parent, pair; /* 0: none */
+    int64_t parent;       /* 0: none */
+    int64_t pair;         /* a number that both runs of a compare have; 0: none */
     int32_t chunk;        /* -1: none */
     bool with_document;
 };
@@ -80,6 +88,8 @@ void recorder_tick(struct recorder *r);
 const char *recorder_trouble(const struct recorder *r);
 int64_t recorder_session(const struct recorder *r); /* 0 until the first run is stored */
 int64_t recorder_run_id(const struct recorder *r);  /* of the newest run; 0 until stored */
+bool recorder_saves(const struct recorder *r);      /* it was given a store */
+bool recorder_waits(const struct recorder *r);      /* something is not stored yet */
 
 /* Tries once more to write what waits. */
 bool recorder_close(struct recorder *r, struct err *e);

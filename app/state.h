@@ -76,6 +76,7 @@ struct app_compare {
     int64_t cursor;              /* token shown by both, -1: the newest of each */
     struct terra_model *model_b; /* NULL: side A's */
     struct recorder *recorder;   /* of side B */
+    int64_t pair;                /* of both runs */
 };
 
 /* ---- sessions --------------------------------------------------------------------------- */

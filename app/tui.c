@@ -155,7 +155,6 @@ static void close_all(struct app *a)
 {
     worker_close(a->worker);
     live_recorder_close(a);
-    recorder_close(a->compare.recorder, NULL);
     store_close(a->store);
     line_edit_close(a->edit);
     keys_close(a->keys);
@@ -227,16 +226,14 @@ out:
     int sig = a->signal;
     if (sig)
         term_close(a->term); /* the person gets the terminal back at once */
-    const char *unsaved = live_banner(a);
-    char last[APP_TEXT] = "";
-    if (unsaved && !sig)
-        snprintf(last, sizeof last, "%s", unsaved);
-    close_all(a);
+    *a->message = 0;
+    close_all(a); /* says what could not be saved */
+    const char *last = *a->message ? a->message : a->store_note;
     if (!sig)
         term_close(a->term);
     if (e.kind)
         fprintf(stderr, "terra: %s\n", e.msg);
-    else if (*last)
+    else if (*last && !sig)
         fprintf(stderr, "terra: %s\n", last);
     free(a);
     if (sig)

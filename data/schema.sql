@@ -2,7 +2,8 @@
 -- A later schema is a further step there; this file then stays as it is.
 -- SPDX-License-Identifier: MIT
 
--- Facts about the file itself: 'log' is 'on' or 'off'.
+-- Facts about the file itself: 'log' is 'on' or 'off'; 'last_session', 'last_run':
+-- ids below which none is used again.
 CREATE TABLE setting(
   name TEXT PRIMARY KEY,
   value TEXT NOT NULL
@@ -42,7 +43,7 @@ CREATE TABLE run(
   id INTEGER PRIMARY KEY,
   session_id INT NOT NULL REFERENCES session ON DELETE CASCADE,
   parent_id INT REFERENCES run ON DELETE SET NULL,
-  pair_id INT, -- first run of the same compare
+  pair_id INT, -- a number that the runs of one compare share
   model_id INT NOT NULL REFERENCES model,
   document_id INT REFERENCES document,
   chunk_no INT,

@@ -285,7 +285,13 @@ bool store_reopen(struct store *s, struct store_report *rep, struct err *e)
         sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     }
     disconnect(s);
+    s->opened++;
     return open_and_report(s, rep, e);
+}
+
+uint32_t store_opened(const struct store *s)
+{
+    return s->opened;
 }
 
 enum store_trouble store_trouble(const struct store *s)

@@ -72,6 +72,8 @@ bool store_is_read_only(const struct store *s);
 /* Closes and opens again: after STORE_GONE, or to retry.  On failure the store stays
  * usable for nothing but another store_reopen and store_close. */
 bool store_reopen(struct store *s, struct store_report *rep, struct err *e);
+/* Changes with every store_reopen: ids of before are another file's. */
+uint32_t store_opened(const struct store *s);
 
 /* Renames FILE and its -wal and -shm to FILE.corrupt-DATE...; no store may be open on it.
  * `moved_to` is at least 512 bytes. */
@@ -147,9 +149,11 @@ bool store_session_get(struct store *s, int64_t id, struct pool *p, struct store
 bool store_session_last(struct store *s, int64_t *id, struct err *e);
 bool store_session_rename(struct store *s, int64_t id, const char *title, struct err *e);
 /* Deleting hides.  It can be undone while the process that did it lives; the first start
- * after that purges. */
+ * after that purges.  ERR_CHECK while a run is written to it.  Ids are never used again. */
 bool store_session_delete(struct store *s, int64_t id, struct err *e);
 bool store_session_undelete(struct store *s, int64_t id, struct err *e);
+/* Whether there is such a session, not deleted. */
+bool store_session_alive(struct store *s, int64_t id, bool *alive, struct err *e);
 /* n_all (may be NULL): how many match without the limit. */
 bool store_session_list(struct store *s, const struct store_list_opts *o, struct pool *p,
                         struct store_session **out, size_t *n, size_t *n_all, struct err *e);
@@ -258,7 +262,8 @@ struct store_trace {
     uint32_t n_damaged;   /* reading: rows whose chunk is damaged; they are TRACE_NONE */
 };
 
-/* Begins a run with status `running`; it can be found at once.  id becomes the run's. */
+/* Begins a run with status `running`; it can be found at once.  id becomes the run's.
+ * ERR_CHECK if the session was deleted; a parent that is gone is forgotten. */
 bool store_run_begin(struct store *s, const struct store_run *r, int64_t *id, struct err *e);
 
 /* After prefill, before the first token. */

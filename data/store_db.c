@@ -100,7 +100,7 @@ bool store_fail(struct store *s, struct err *e)
 bool store_is_open(struct store *s, struct err *e)
 {
     s->trouble = STORE_FINE;
-    return s->db || store_fail_as(s, STORE_BROKEN, e, "not open");
+    return s->db || store_fail_as(s, STORE_GONE, e, "%s", sentence(STORE_GONE));
 }
 
 /* ---- statements ----------------------------------------------------------------- */

@@ -34,7 +34,8 @@ struct store {
     size_t n_steps;
     enum store_trouble trouble;
     bool read_only, in_memory, wal;
-    dev_t dev; /* of the file when it was opened */
+    uint32_t opened; /* times that store_reopen was called */
+    dev_t dev;       /* of the file when it was opened */
     ino_t ino;
     uint16_t *plane; /* [plane_cap] and `chunk`: what store_trace_put makes of rows */
     size_t plane_cap;

@@ -83,7 +83,7 @@ bool store_run_begin(struct store *s, const struct store_run *r, int64_t *id, st
     sqlite3_stmt *st = store_stmt(s, STMT_RUN_NEW, e);
     if (st)
         bind_run(st, r);
-    bool ok = st && store_one_int(s, st, id, "run not written", e);
+    bool ok = st && store_one_int(s, st, id, "the run's session was deleted", e);
     sqlite3_stmt *fts = ok ? store_stmt(s, STMT_RUN_FTS_NEW, e) : NULL;
     if (fts) {
         bind_int(fts, 1, *id);

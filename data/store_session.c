@@ -104,10 +104,35 @@ bool store_session_rename(struct store *s, int64_t id, const char *title, struct
     return store_end(s, st && store_one_int(s, st, NULL, "no such session", e), e);
 }
 
+static bool count_for(struct store *s, enum store_statement which, int64_t session, int64_t *n,
+                      struct err *e)
+{
+    sqlite3_stmt *st = store_stmt(s, which, e);
+    if (!st)
+        return false;
+    bind_int(st, 1, session);
+    return store_one_int(s, st, n, "", e);
+}
+
+bool store_session_alive(struct store *s, int64_t id, bool *alive, struct err *e)
+{
+    int64_t n = 0;
+    bool ok = count_for(s, STMT_SESSION_ALIVE, id, &n, e);
+    *alive = n > 0;
+    return ok;
+}
+
 static bool set_deleted(struct store *s, int64_t id, bool deleted, struct err *e)
 {
+    int64_t running = 0;
     if (!store_begin(s, e))
         return false;
+    if (deleted && !count_for(s, STMT_SESSION_RUNNING, id, &running, e))
+        return store_end(s, false, e);
+    if (running) {
+        err_set(e, ERR_CHECK, "session %lld is being written to right now", (long long)id);
+        return store_end(s, false, e);
+    }
     sqlite3_stmt *st = store_stmt(s, STMT_SESSION_DELETED, e);
     if (st) {
         bind_int(st, 1, id);

@@ -86,15 +86,21 @@ static bool delete_before(struct store *s, enum store_statement which, int64_t b
     return store_done(s, st, e);
 }
 
+static bool step(struct store *s, enum store_statement which, struct err *e)
+{
+    sqlite3_stmt *st = store_stmt(s, which, e);
+    return st && store_done(s, st, e);
+}
+
 bool store_purge(struct store *s, int64_t before_ms, int64_t *sessions, struct err *e)
 {
-    sqlite3_stmt *sweep = NULL;
-    if (!delete_before(s, STMT_PURGE_FTS, before_ms, e) ||
+    if (!step(s, STMT_PURGE_KEEP_RUN_ID, e) || !step(s, STMT_PURGE_KEEP_SESSION_ID, e) ||
+        !delete_before(s, STMT_PURGE_FTS, before_ms, e) ||
         !delete_before(s, STMT_PURGE_SESSIONS, before_ms, e))
         return false;
     *sessions = sqlite3_changes64(s->db);
     /* The search index keeps the words of deleted rows until its parts are merged. */
-    return (sweep = store_stmt(s, STMT_DOCUMENT_SWEEP, e)) && store_done(s, sweep, e) &&
+    return step(s, STMT_DOCUMENT_SWEEP, e) &&
            store_exec(s, "INSERT INTO run_fts(run_fts) VALUES('optimize')", e);
 }
 

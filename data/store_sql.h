@@ -29,6 +29,20 @@
     "(SELECT substr(output, 1, 240) FROM run r WHERE r.session_id = s.id ORDER BY "          \
     "r.id DESC LIMIT 1) "
 
+/* Above every id there is and ever was: who still holds the id of a purged row must not
+ * find another one under it. */
+#define STORE_NEXT_ID(table)                                                                  \
+    "(SELECT max(coalesce((SELECT max(id) FROM " table "), 0), coalesce((SELECT CAST(value "  \
+    "AS INTEGER) FROM setting WHERE name = 'last_" table "'), 0)) + 1)"
+#define STORE_KEEP_LAST_ID(table)                                                             \
+    "INSERT INTO setting(name, value) SELECT 'last_" table "', max(id) FROM " table           \
+    " HAVING max(id) NOT NULL ON CONFLICT(name) DO UPDATE SET value = max(CAST(value AS "     \
+    "INTEGER), CAST(excluded.value AS INTEGER))"
+
+/* What is written to right now is neither deleted nor pruned; of session s. */
+#define STORE_QUIET                                                                           \
+    "NOT EXISTS (SELECT 1 FROM run w WHERE w.session_id = s.id AND w.status = 'running')"
+
 #define STORE_STATEMENTS(X)                                                                   \
     X(SETTING_GET,                                                                            \
       "SELECT value FROM setting WHERE name = ?1")                                            \
@@ -53,8 +67,13 @@
       "DELETE FROM document WHERE id NOT IN (SELECT document_id FROM run WHERE "              \
       "document_id IS NOT NULL) AND id NOT IN (SELECT document_id FROM summary)")             \
     X(SESSION_NEW,                                                                            \
-      "INSERT INTO session(uid, title, created_ms, updated_ms) VALUES(?1, ?2, ?3, ?3) "       \
-      "RETURNING id")                                                                         \
+      "INSERT INTO session(id, uid, title, created_ms, updated_ms) VALUES("                   \
+      STORE_NEXT_ID("session")                                                                \
+      ", ?1, ?2, ?3, ?3) RETURNING id")                                                       \
+    X(SESSION_ALIVE,                                                                          \
+      "SELECT count(*) FROM session WHERE id = ?1 AND deleted_ms IS NULL")                    \
+    X(SESSION_RUNNING,                                                                        \
+      "SELECT count(*) FROM run WHERE session_id = ?1 AND status = 'running'")                \
     X(SESSION_LAST,                                                                           \
       "SELECT id FROM session WHERE deleted_ms IS NULL ORDER BY updated_ms DESC, id "         \
       "DESC LIMIT 1")                                                                         \
@@ -101,9 +120,16 @@
       "IS NULL)")                                                                             \
     X(PURGE_FTS,                                                                              \
       "DELETE FROM run_fts WHERE rowid IN (SELECT r.id FROM run r JOIN session s ON "         \
-      "s.id = r.session_id WHERE s.deleted_ms < 0 OR s.updated_ms < ?1)")                     \
+      "s.id = r.session_id WHERE (s.deleted_ms < 0 OR s.updated_ms < ?1) AND "                \
+      STORE_QUIET                                                                             \
+      ")")                                                                                    \
+    X(PURGE_KEEP_RUN_ID,                                                                      \
+      STORE_KEEP_LAST_ID("run"))                                                              \
+    X(PURGE_KEEP_SESSION_ID,                                                                  \
+      STORE_KEEP_LAST_ID("session"))                                                          \
     X(PURGE_SESSIONS,                                                                         \
-      "DELETE FROM session WHERE deleted_ms < 0 OR updated_ms < ?1")                          \
+      "DELETE FROM session AS s WHERE (deleted_ms < 0 OR updated_ms < ?1) AND "               \
+      STORE_QUIET)                                                                            \
     X(SEARCH,                                                                                 \
       "SELECT r.session_id, r.id, s.title, snippet(run_fts, 0, '[', ']', '...', 12), "        \
       "snippet(run_fts, 1, '[', ']', '...', 12), r.start_ms, highlight(run_fts, 0, "          \
@@ -111,10 +137,13 @@
       "run_fts.rowid JOIN session s ON s.id = r.session_id WHERE run_fts MATCH ?1 AND "       \
       "s.deleted_ms IS NULL ORDER BY bm25(run_fts, 5.0, 1.0), r.id DESC LIMIT ?2")            \
     X(RUN_NEW,                                                                                \
-      "INSERT INTO run(session_id, parent_id, pair_id, model_id, document_id, chunk_no, "     \
-      "kind, mode, prompt, params, seed, build, host, n_in, n_read, status, pid, "            \
-      "pid_start, boot_id, start_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "        \
-      "?11, ?12, ?13, ?14, ?15, 'running', ?16, ?17, ?18, ?19) RETURNING id")                 \
+      "INSERT INTO run(id, session_id, parent_id, pair_id, model_id, document_id, "           \
+      "chunk_no, kind, mode, prompt, params, seed, build, host, n_in, n_read, status, "       \
+      "pid, pid_start, boot_id, start_ms) SELECT "                                            \
+      STORE_NEXT_ID("run")                                                                    \
+      ", ?1, (SELECT id FROM run WHERE id = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "      \
+      "?12, ?13, ?14, ?15, 'running', ?16, ?17, ?18, ?19 WHERE EXISTS (SELECT 1 FROM "        \
+      "session WHERE id = ?1 AND deleted_ms IS NULL) RETURNING id")                           \
     X(RUN_FTS_NEW,                                                                            \
       "INSERT INTO run_fts(rowid, prompt, output) VALUES(?1, ?2, '')")                        \
     X(RUN_FTS_OUTPUT,                                                                         \
@@ -214,12 +243,16 @@
       "DELETE FROM trace WHERE run_id IN (SELECT id FROM run WHERE start_ms < ?1)")           \
     X(PRUNE_COUNT,                                                                            \
       "SELECT count(DISTINCT r.session_id), count(*), total(r.n_out), (SELECT count(*) "      \
-      "FROM session WHERE updated_ms < ?1), total(length(r.prompt) + "                        \
-      "coalesce(length(r.output), 0)) FROM run r JOIN session s ON s.id = r.session_id "      \
-      "WHERE s.updated_ms < ?1")                                                              \
+      "FROM session s WHERE updated_ms < ?1 AND "                                             \
+      STORE_QUIET                                                                             \
+      "), total(length(r.prompt) + coalesce(length(r.output), 0)) FROM run r JOIN "           \
+      "session s ON s.id = r.session_id WHERE s.updated_ms < ?1 AND "                         \
+      STORE_QUIET)                                                                            \
     X(PRUNE_SESSION_TRACES,                                                                   \
       "SELECT count(*), total(length(data)) FROM trace WHERE run_id IN (SELECT r.id "         \
-      "FROM run r JOIN session s ON s.id = r.session_id WHERE s.updated_ms < ?1)")
+      "FROM run r JOIN session s ON s.id = r.session_id WHERE s.updated_ms < ?1 AND "         \
+      STORE_QUIET                                                                             \
+      ")")
 /* clang-format on */
 
 #define STORE_STATEMENT_NAME(name, sql) STMT_##name,

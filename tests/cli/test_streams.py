@@ -302,6 +302,28 @@ class Streams(Case):
         self.assertIn("has 5 tokens", self.fails(1, "trace", "1", "--lens", "5"))
         self.assertIn("another model", self.fails(1, "trace", "1", "--lens", "0", "-m", DENSE))
 
+    def test_chat_outlives_its_session(self) -> None:
+        """Another process deletes and purges it between two replies."""
+        process = subprocess.Popen(
+            [TERRA, "chat", "-n", "4"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.env,
+        )
+        assert process.stdin is not None
+        process.stdin.write(b"the first text\n")
+        process.stdin.flush()
+        self.wait(lambda: self.stored("run WHERE status = 'length'") == 1, "the first reply")
+        self.works("logs", "rm", "1")
+        self.fails(1, "logs", "list")  # purges
+        self.works("run", "-n", "2", "a stranger")
+        _, err = process.communicate(b"the second text\n/bye\n", timeout=60)
+        self.assertEqual(process.returncode, 0, err)
+        with sqlite3.connect(self.db) as db:
+            rows = db.execute("SELECT id, session_id, prompt FROM run ORDER BY id").fetchall()
+        self.assertEqual(rows, [(2, 2, b"a stranger"), (3, 3, b"the second text")])
+
     def test_chat_has_nothing_to_continue(self) -> None:
         done = self.works("chat", stdin=b"/continue\n/bye\n")
         self.assertIn("nothing to continue", done.err)

@@ -144,6 +144,28 @@ class Stored(TuiTest):
         t.wait(run=2, busy=False)
         self.assertEqual(self.home.sql("select session_id from run"), [(1,), (1,)])
 
+    def test_what_follows_a_deleted_session_is_a_new_one(self) -> None:
+        t = self.start("-n", "10", self.home.document())
+        t.written()
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("s")
+        t.wait(view="sessions")
+        t.keys("d")
+        t.wait(lambda s: "session 1 deleted" in s["message"])
+        t.keys("q")
+        t.wait(view="main")
+        t.keys("i")
+        t.wait(focus="prompt")
+        t.type("a second text; " + TEXT)
+        t.keys("Enter")
+        t.wait(lambda s: s["session"] == 2 and s["run"] == 2, busy=False)
+        t.keys("C-d")
+        self.assertEqual(t.exit_status(), 0)
+        rows = "select r.id, r.session_id, s.deleted_ms is null from run r join session s"
+        rows += " on s.id = r.session_id order by r.id"
+        self.assertEqual(self.home.sql(rows), [(1, 1, 0), (2, 2, 1)])
+
     def test_two_processes_at_once(self) -> None:
         first = self.start("-n", "3000", self.home.document())
         first.wait(lambda s: s["tokens"] > 3 and s["session"])
@@ -188,8 +210,9 @@ class Compared(TuiTest):
         t.wait(lambda s: "no token differs" in s["message"])
         rows = self.home.sql("select kind, mode, n_out from run order by id")
         self.assertEqual(rows[1:], [("compare", "sparse", 60), ("compare", "masked", 60)])
-        pairs = self.home.sql("select id, pair_id from run where kind = 'compare' order by id")
-        self.assertEqual(pairs[1][1], pairs[0][0])
+        pairs = self.home.sql("select pair_id, session_id from run where kind = 'compare'")
+        self.assertTrue(pairs[0][0])
+        self.assertEqual(pairs[0], pairs[1])
 
     def test_open_is_another_function(self) -> None:
         t = self.compare("/compare open")

@@ -504,11 +504,68 @@ static void settings_and_parents(void **state)
     r.params = "[1]";
     assert_false(store_run_begin(s, &r, &b, &e));
     r.params = NULL;
-    r.session = 12345; /* no such session: refused by the foreign key */
+    r.session = 12345; /* no such session */
+    assert_false(store_run_begin(s, &r, &b, &e));
+    assert_int_equal(e.kind, ERR_CHECK);
+    r.session = session;
+    r.parent = 999; /* no such run: forgotten */
+    must(store_run_begin(s, &r, &b, &e));
+    must(store_run_list(s, session, &p, &list, &n, &e));
+    assert_int_equal(list[2].parent, 0);
+    r.model = 999; /* no such model: refused by the foreign key */
     assert_false(store_run_begin(s, &r, &b, &e));
     assert_int_equal(e.kind, ERR_STORE);
     assert_false(append(s, 999, 0, 3, &e));
     pool_free(&p);
+    store_close(s);
+}
+
+static void what_is_written_to_is_not_deleted(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct store *s = mem();
+    struct store_pruned gone;
+    struct store_prune_opts all = {.before_ms = INT64_MAX};
+    int64_t session = new_session(s, NULL), quiet = new_session(s, NULL);
+    whole_run(s, quiet, "b", "");
+    int64_t run = begin_run(s, session, "a");
+    assert_false(store_session_delete(s, session, &e));
+    assert_int_equal(e.kind, ERR_CHECK);
+    must(store_prune(s, &all, &gone, &e));
+    assert_int_equal(gone.sessions, 1);
+    assert_int_equal(gone.runs, 1);
+    bool alive;
+    must(store_session_alive(s, session, &alive, &e));
+    assert_true(alive);
+    must(store_session_alive(s, quiet, &alive, &e));
+    assert_false(alive);
+    must(append(s, run, 0, 3, &e));
+    must(store_run_end(s, run, &(struct store_run_end){.status = STORE_DONE}, &e));
+    must(store_session_delete(s, session, &e));
+    must(store_session_alive(s, session, &alive, &e));
+    assert_false(alive);
+    store_close(s);
+}
+
+/* Another process may still hold the id of a row that was purged. */
+static void ids_are_never_used_again(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct store *s = mem();
+    struct store_pruned gone;
+    struct store_prune_opts all = {.before_ms = INT64_MAX};
+    int64_t session = 0, run = 0;
+    for (int i = 0; i < 3; i++) {
+        int64_t next = new_session(s, NULL), next_run = whole_run(s, next, "a", "");
+        assert_true(next > session);
+        assert_true(next_run > run);
+        session = next;
+        run = next_run;
+        must(store_prune(s, &all, &gone, &e));
+        must(store_prune(s, &all, &gone, &e)); /* of an empty file */
+    }
     store_close(s);
 }
 
@@ -552,6 +609,8 @@ int main(void)
         cmocka_unit_test(use_of_units),
         cmocka_unit_test(pruning_gives_space_back),
         cmocka_unit_test(settings_and_parents),
+        cmocka_unit_test(what_is_written_to_is_not_deleted),
+        cmocka_unit_test(ids_are_never_used_again),
         cmocka_unit_test(pins_of_a_run),
     };
     return cmocka_run_group_tests(tests, NULL, cleanup);
