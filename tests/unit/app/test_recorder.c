@@ -128,6 +128,31 @@ static void a_run_as_it_was(void **state)
     pool_free(&pool);
 }
 
+static void the_rest_of_a_character_is_the_last_tokens(void **state)
+{
+    struct world *w = *state;
+    struct pool pool = {0};
+    struct store_token *t;
+    struct store_trace tr;
+    struct err e = {0};
+    size_t n;
+    open_recorder(w, RECORDER_DEC);
+    begin(w, "hello");
+    for (uint32_t i = 0; i < 128; i++) /* two full batches: all of them are stored */
+        feed(w, i, "a");
+    recorder_token(w->recorder, NULL, "!", 1);
+    recorder_end(w->recorder, STORE_DONE, NULL, 99);
+    int64_t id = recorder_run_id(w->recorder);
+    assert_true(store_tokens(w->store, id, &pool, &t, &n, &e));
+    assert_int_equal(n, 128);
+    assert_int_equal(t[127].n_text, 2);
+    assert_memory_equal(t[127].text, "a!", 2);
+    assert_true(store_trace_get(w->store, id, STORE_DEC, &pool, &tr, &e));
+    assert_int_equal(tr.n, 128);
+    assert_int_equal(tr.unit[127 * 12], 127 % 4);
+    pool_free(&pool);
+}
+
 static void batches_are_visible_before_the_end(void **state)
 {
     struct world *w = *state;
@@ -506,6 +531,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_run_as_it_was),
+        TEST(the_rest_of_a_character_is_the_last_tokens),
         TEST(batches_are_visible_before_the_end),
         TEST(runs_share_a_session),
         TEST(a_lock_delays_and_loses_nothing),
