@@ -144,7 +144,7 @@ const struct args_option args_options[] = {
     {0, "output", PATH, F(output), B(BENCH), B(BENCH), "FILE", 0, 0,
      "write there instead of standard output"},
     {0, "modes", TEXT, F(modes), B(BENCH), B(BENCH), "LIST", 0, 0,
-     "of sparse,masked,open,dense; default sparse,dense"},
+     "of sparse,masked,open,untraced,dense; default sparse,dense (-m: sparse,masked)"},
     {0, "paper", FLAG, F(paper), B(BENCH), B(BENCH), NULL, 0, 0,
      "the paper's table beside ours"},
     {0, "sweep", FLAG, F(sweep), B(BENCH), B(BENCH), NULL, 0, 0,

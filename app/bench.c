@@ -184,7 +184,8 @@ static bool mode_of(const char *mode, struct subject *s, struct err *e)
         }
     }
     return err_set(e, ERR_USAGE,
-                   "no mode '%s' (sparse, masked, open, dense, dense6144, untraced)", mode);
+                   "--modes: no mode '%s' (sparse, masked, open, dense, dense6144, untraced)",
+                   mode);
 }
 
 static bool add_subject(struct bench *b, const char *preset, const char *mode, struct err *e)
@@ -198,6 +199,9 @@ static bool add_subject(struct bench *b, const char *preset, const char *mode, s
     if (!mode_of(mode, s, e))
         return false;
     bool dense = strncmp(mode, "dense", 5) == 0;
+    if (dense && b->o->model) /* only a preset knows its dense twin */
+        return err_set(e, ERR_USAGE, "--modes: no %s with -m; give the dense model with -m",
+                       mode);
     snprintf(from, sizeof from, "%s%s%s", preset, dense ? "-" : "", dense ? mode : "");
     const struct subject *same = find_subject(b, b->o->model ? preset : from);
     snprintf(s->name, sizeof s->name, "%s", b->o->model ? preset : from);
@@ -646,6 +650,19 @@ static bool run_all(struct bench *b, struct err *e)
     return run_preset(b, "medium", e) && run_preset(b, "big", e);
 }
 
+/* Options that a model folder leaves without a meaning. */
+static bool check_model(const struct bench_options *o, struct err *e)
+{
+    const char *useless = !o->model       ? NULL
+                          : o->preset     ? "preset"
+                          : o->dtype      ? "dtype"
+                          : o->blocks > 0 ? "blocks"
+                          : o->layer      ? "layer"
+                                          : NULL;
+    return !useless ||
+           err_set(e, ERR_USAGE, "--%s is for made-up weights: not together with -m", useless);
+}
+
 int bench_run(const struct bench_options *given, struct err *e)
 {
     struct bench_options o = *given;
@@ -658,6 +675,8 @@ int bench_run(const struct bench_options *given, struct err *e)
         err_set(e, ERR_USAGE, "no format '%s' (md, csv, json, jsonl, sql)", format);
         return ERR_USAGE;
     }
+    if (!check_model(&o, e))
+        return ERR_USAGE;
     if (o.tokens == 0 && o.prompt <= 0 && !o.sweep && !o.layer) {
         err_set(e, ERR_USAGE, "-n 0 leaves nothing to measure; -p N measures reading");
         return ERR_USAGE;

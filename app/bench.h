@@ -20,7 +20,8 @@
 struct bench_options {
     const char *model;  /* folder; NULL: made-up weights */
     const char *preset; /* "medium", "big", "tiny"; NULL: medium */
-    const char *modes;  /* comma-separated of sparse, masked, open, dense; NULL: sparse,dense */
+    const char *modes;  /* comma-separated of sparse, masked, open, untraced and, for presets,
+                           dense, dense6144; NULL: sparse,dense, of a folder sparse,masked */
     const char *dtype;  /* "int8", "bf16", "f32"; NULL: int8 */
     const char *format; /* "md", "csv", "json", "jsonl", "sql"; NULL: md */
     const char *output; /* file; NULL: standard output */

@@ -17,7 +17,7 @@ int cmd_bench(const struct args *a)
     if (ok) {
         struct bench_options o = {.model = a->model ? buf_str(&model) : NULL,
                                   .preset = a->preset,
-                                  .modes = a->modes,
+                                  .modes = a->modes ? a->modes : a->mode,
                                   .dtype = a->dtype,
                                   .format = a->format,
                                   .output = a->output,

@@ -228,6 +228,18 @@ class Options(Case):
         done = self.works("bench", "--preset", "tiny", "-n", "4", "-r", "2", "-o", "jsonl")
         self.assertTrue(done.lines)
 
+    def test_bench_of_a_model_folder(self) -> None:
+        """What a folder cannot do is refused, not measured as something else."""
+        bench = ("bench", "-m", SPARSE, "-n", "2", "-r", "1")
+        for mode in ("dense", "sparse,dense6144"):
+            self.assertIn("-m", self.fails(2, *bench, "--modes", mode))
+        for option in (["--preset", "tiny"], ["--dtype", "f32"], ["--blocks", "1"], ["--layer"]):
+            self.assertIn(option[0], self.fails(2, *bench, *option))
+        for more, modes in ([], ["sparse", "masked"]), (["--mode", "open"], ["open"]):
+            rows = self.works(*bench, *more, "--json").lines
+            self.assertEqual([row["mode"] for row in rows], modes)
+        self.assertIn("-m: sparse,masked", self.works("help", "bench").out)
+
     def test_default_command_without_a_terminal(self) -> None:
         path = self.write("doc.txt", TEXT)
         self.assertEqual(self.works(path).out, self.works("summarize", path).out)
