@@ -228,6 +228,21 @@ static bool logs_like(struct cli *c, struct err *e)
     return ok;
 }
 
+/* What a run replied: the whole summary if it is the last step of one. */
+static bool reply_of(struct cli *c, struct store_run *run, struct pool *pool, struct err *e)
+{
+    struct store_summary summary;
+    struct err none = {0};
+    if (store_summary_of(c->store, run->id, pool, &summary, &none)) {
+        run->output = summary.body;
+        run->n_output = strlen(summary.body);
+    } else if (none.kind != ERR_CHECK) {
+        *e = none;
+        return false;
+    }
+    return true;
+}
+
 /* The newest reply of a session. */
 static bool last_reply(struct cli *c, int64_t session, struct err *e)
 {
@@ -237,6 +252,7 @@ static bool last_reply(struct cli *c, int64_t session, struct err *e)
     bool ok = store_run_list(c->store, session, &pool, &run, &n, e);
     if (ok && n == 0)
         ok = err_set(e, ERR_CHECK, "session %" PRId64 " has no runs", session);
+    ok = ok && reply_of(c, &run[n - 1], &pool, e);
     if (ok && c->args->json) {
         struct buf b = {0};
         headless_object(&b, "reply");

@@ -243,6 +243,72 @@ static void run_jsonl(struct exporter *x, const struct store_run *r,
     }
 }
 
+/* ---- summaries ---------------------------------------------------------------------- */
+
+/* A run alone is its summary: only one of several steps has a text of its own. */
+static void summary_md(struct exporter *x, const struct store_summary *m)
+{
+    struct buf *b = &x->text;
+    if (m->n_steps < 2)
+        return;
+    buf_printf(b, "## Summary\n\n%s of %zu runs", m->method, m->n_steps);
+    if (m->target)
+        buf_printf(b, ", wanted %s", m->target);
+    buf_printf(b, ", read %" PRId64 " of %" PRId64 "\n\n", m->tok_read, m->tok_total);
+    add_text(b, m->body, strlen(m->body));
+    buf_add_str(b, "\n\n");
+}
+
+static void summary_fields(struct buf *b, const struct store_summary *m)
+{
+    json_int(b, "id", m->id);
+    json_int(b, "document", m->document);
+    json_int(b, "run", m->run);
+    json_cstr(b, "method", m->method);
+    json_cstr(b, "target", m->target);
+    json_int(b, "tok_read", m->tok_read);
+    json_int(b, "tok_total", m->tok_total);
+    json_cstr(b, "rouge", m->rouge);
+    json_int(b, "created_ms", m->created_ms);
+    json_open(b, "steps", '[');
+    for (size_t i = 0; i < m->n_steps; i++)
+        json_int(b, NULL, m->step[i]);
+    json_close(b, ']');
+    json_cstr(b, "body", m->body);
+}
+
+static void summary_json(struct exporter *x, const struct store_summary *m, bool line)
+{
+    struct buf *b = &x->text;
+    json_open(b, NULL, '{');
+    if (line) {
+        json_int(b, "v", 1);
+        json_cstr(b, "type", "summary");
+    }
+    summary_fields(b, m);
+    json_close(b, '}');
+    buf_add_str(b, line ? "\n" : "");
+}
+
+/* The summary that this run is the last step of, if there is one. */
+static bool one_summary(struct exporter *x, int64_t run, enum export_format f)
+{
+    struct pool pool = {0};
+    struct store_summary m;
+    struct err e = {0};
+    if (store_summary_of(x->s, run, &pool, &m, &e)) {
+        if (f == EXPORT_MD)
+            summary_md(x, &m);
+        else
+            summary_json(x, &m, f == EXPORT_JSONL);
+    }
+    pool_free(&pool);
+    if (e.kind == ERR_NONE || e.kind == ERR_CHECK)
+        return true;
+    *x->e = e;
+    return false;
+}
+
 /* ---- CSV (RFC 4180, but lines end in LF) --------------------------------------------- */
 
 static void csv_text(struct buf *b, const char *s, size_t n)
@@ -422,6 +488,8 @@ static bool one_run(struct exporter *x, const struct store_run *r, enum export_f
     else if (ok)
         run_cast(x, r, t, n);
     pool_free(&pool);
+    if (ok && (f == EXPORT_MD || f == EXPORT_JSONL))
+        ok = one_summary(x, r->id, f);
     return ok;
 }
 
@@ -434,6 +502,11 @@ static bool all_runs(struct exporter *x, const struct store_session *o,
         if (!one_run(x, &run[i], f) || (f != EXPORT_JSON && !flush(x)))
             return false;
     if (f == EXPORT_JSON) {
+        json_close(&x->text, ']');
+        json_open(&x->text, "summaries", '[');
+        for (size_t i = 0; i < n; i++)
+            if (!one_summary(x, run[i].id, f))
+                return false;
         json_close(&x->text, ']');
         json_close(&x->text, '}');
         buf_add_byte(&x->text, '\n');

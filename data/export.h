@@ -15,9 +15,9 @@
 #include <stdio.h>
 
 enum export_format {
-    EXPORT_MD,    /* prompts and replies to read */
-    EXPORT_JSON,  /* one object: the session, its runs, their tokens */
-    EXPORT_JSONL, /* one object a line: session, run, token */
+    EXPORT_MD,    /* prompts, replies and summaries to read */
+    EXPORT_JSON,  /* one object: the session, its runs, their tokens, its summaries */
+    EXPORT_JSONL, /* one object a line: session, run, token, summary */
     EXPORT_CSV,   /* one line a token */
     EXPORT_TRACE, /* one line a choice: run,stage,pos,layer,block,unit,margin,alive */
     EXPORT_CAST,  /* asciicast v2 of the replies */

@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -167,6 +168,30 @@ class Store(Case):
         self.assertEqual(steps, end["steps"])
         self.assertEqual(kinds, {"map", "summary"})
         self.assertEqual(document[:2], ("doc.txt", len(TEXT) * 3))
+
+    def test_summary_of_many_steps_is_shown_whole(self) -> None:
+        """The last step wrote only a part of it."""
+        path = self.write("doc.txt", TEXT * 6)
+        for method in ("select", "map-reduce"):
+            whole = self.works("summarize", "-q", "--method", method, "--length", "60w", path).out
+            self.assertEqual(self.works("logs", "-r").out, whole)
+            reply = self.works("logs", "show", "-r", "--json").of("reply")[0]
+            self.assertEqual(reply["text"] + "\n", whole)
+            exported = self.works("logs", "export", "last", "-f", "json").lines[0]
+            last = exported["runs"][-1]
+            self.assertNotEqual(last["output"], reply["text"])
+            (summary,) = exported["summaries"]
+            self.assertEqual((summary["method"], summary["target"]), (method, "60w"))
+            self.assertEqual((summary["run"], summary["body"]), (last["id"], reply["text"]))
+            self.assertEqual(summary["tok_read"], summary["tok_total"])
+            self.assertEqual(summary["steps"], [run["id"] for run in exported["runs"]])
+            lines = self.works("logs", "export", "last", "-f", "jsonl").of("summary")
+            self.assertEqual({**summary, "v": 1, "type": "summary"}, lines[0])
+            text = self.works("logs", "export", "last").out
+            self.assertIn(f"## Summary\n\n{method} of {len(summary['steps'])} runs", text)
+            self.assertIn(re.sub(r"[\x00-\x09\x0b-\x1f\x7f]", "\ufffd", whole), text)
+        self.run_once("and now a prompt")
+        self.assertNotEqual(self.works("logs", "-r").out, whole)
 
     def test_two_at_once(self) -> None:
         processes = [self.start("run", "-n", "20", f"number {i}") for i in range(6)]
