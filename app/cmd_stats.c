@@ -22,10 +22,9 @@ static bool choose(struct cli *c, struct store_use_opts *o, struct err *e)
         return false;
     struct terra_model_info info;
     terra_model_info(c->model, &info);
-    struct store_model m = {
-        .bytes = info.file_bytes, .path = terra_model_path(c->model), .config = "{}"};
+    struct store_model m = {.bytes = info.file_bytes};
     memcpy(m.header_sha256, info.header_sha256, sizeof m.header_sha256);
-    return store_model_put(c->store, &m, &o->model, e);
+    return store_model_find(c->store, &m, &o->model, e);
 }
 
 static double share(uint64_t a, uint64_t b)
@@ -137,7 +136,7 @@ static bool stats(struct cli *c, struct err *e)
     struct pool pool = {0};
     struct store_use_opts o = {0};
     struct store_use u;
-    if (!cli_store(c, c->args->model == NULL, e) || !choose(c, &o, e))
+    if (!cli_store(c, true, e) || !choose(c, &o, e))
         return false;
     bool ok = store_use(c->store, &o, &pool, &u, e);
     if (ok && u.rows == 0)

@@ -374,6 +374,16 @@ bool store_model_put(struct store *s, const struct store_model *m, int64_t *id, 
     return store_end(s, st && store_one_int(s, st, id, "model not written", e), e);
 }
 
+bool store_model_find(struct store *s, const struct store_model *m, int64_t *id, struct err *e)
+{
+    sqlite3_stmt *st = store_stmt(s, STMT_MODEL_FIND, e);
+    if (!st)
+        return false;
+    bind_blob(st, 1, m->header_sha256, 32);
+    bind_int(st, 2, (int64_t)m->bytes);
+    return store_one_int(s, st, id, "no run of that model is stored", e);
+}
+
 bool store_model_get(struct store *s, int64_t id, struct pool *p, struct store_model *out,
                      struct err *e)
 {

@@ -95,6 +95,8 @@ struct store_model {
 
 /* Finds or adds by hash and size; path and config become the newest ones. */
 bool store_model_put(struct store *s, const struct store_model *m, int64_t *id, struct err *e);
+/* Finds by hash and size alone; ERR_CHECK if no run of it was ever stored. */
+bool store_model_find(struct store *s, const struct store_model *m, int64_t *id, struct err *e);
 bool store_model_get(struct store *s, int64_t id, struct pool *p, struct store_model *out,
                      struct err *e);
 

@@ -53,6 +53,8 @@
       "INSERT INTO model(header_sha256, bytes, path, config) VALUES(?1, ?2, ?3, ?4) ON "      \
       "CONFLICT(header_sha256, bytes) DO UPDATE SET path = excluded.path, config = "          \
       "excluded.config RETURNING id")                                                         \
+    X(MODEL_FIND,                                                                             \
+      "SELECT id FROM model WHERE header_sha256 = ?1 AND bytes = ?2")                         \
     X(MODEL_GET,                                                                              \
       "SELECT id, header_sha256, bytes, path, config FROM model WHERE id = ?1")               \
     X(DOCUMENT_PUT,                                                                           \

@@ -16,7 +16,7 @@ import time
 import unittest
 from pathlib import Path
 
-from common import SPARSE, TERRA, TEXT, Case
+from common import DENSE, SPARSE, TERRA, TEXT, Case
 
 
 class Store(Case):
@@ -145,6 +145,19 @@ class Store(Case):
         self.assertGreater(len(enc), 0)
         self.works("run", "-n", "3", "--trace", "none", "hello")
         self.fails(1, "trace", "last")
+
+    def test_stats_of_a_model_write_nothing(self) -> None:
+        self.assertIn("history.db", self.fails(5, "stats", "-m", SPARSE))
+        self.assertFalse(self.db.exists())
+        self.run_once()
+        with sqlite3.connect(self.db) as db:
+            before = db.execute("SELECT id, path, config FROM model").fetchall()
+        other = self.tmp / "other"
+        other.symlink_to(SPARSE)
+        self.assertEqual(self.works("stats", "-m", other).out, self.works("stats").out)
+        self.assertIn("no run of that model", self.fails(1, "stats", "-m", DENSE))
+        with sqlite3.connect(self.db) as db:
+            self.assertEqual(db.execute("SELECT id, path, config FROM model").fetchall(), before)
 
     def test_trace_is_what_the_engine_chose(self) -> None:
         masked = self.works("run", "-n", "7", "--mode", "masked", "hello")

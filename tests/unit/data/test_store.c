@@ -310,7 +310,12 @@ static void models_and_documents_are_found_again(void **state)
     must(store_model_get(s, id, &p, &got, &e));
     assert_string_equal(got.path, "/b");
     assert_int_equal(got.header_sha256[0], 5);
+    must(store_model_find(s, &m, &again, &e));
+    assert_int_equal(id, again);
     m.bytes = 11;
+    assert_false(store_model_find(s, &m, &again, &e)); /* and it is not added */
+    assert_int_equal(e.kind, ERR_CHECK);
+    assert_false(store_model_find(s, &m, &again, &e));
     must(store_model_put(s, &m, &again, &e));
     assert_int_not_equal(id, again);
 
