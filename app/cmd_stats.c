@@ -40,13 +40,25 @@ static uint64_t sum(const uint64_t *v, uint32_t n)
     return s;
 }
 
+/* Blocks of a layer: narrow layers have fewer than the widest, and every token chooses in
+ * each that there is. */
+static uint32_t blocks_of(const struct store_use *u, uint32_t l)
+{
+    const uint64_t *count = u->count + (uint64_t)l * u->blocks * u->units;
+    uint32_t n = 0;
+    while (n < u->blocks && sum(count + (uint64_t)n * u->units, u->units) > 0)
+        n++;
+    return n;
+}
+
 static void layer_line(struct cli *c, const struct store_use *u, uint32_t l, struct buf *b)
 {
     const uint64_t *count = u->count + (uint64_t)l * u->blocks * u->units;
-    struct usage got = usage_mean(count, u->blocks, u->units);
+    uint32_t blocks = blocks_of(u, l);
+    struct usage got = usage_mean(count, blocks, u->units);
     uint64_t pairs = u->rows > u->runs ? u->rows - u->runs : 0;
-    double flips = share(sum(u->flips + l * u->blocks, u->blocks), pairs * u->blocks);
-    double zero = share(sum(u->zero + l * u->blocks, u->blocks), u->alive_rows * u->blocks);
+    double flips = share(sum(u->flips + l * u->blocks, blocks), pairs * blocks);
+    double zero = share(sum(u->zero + l * u->blocks, blocks), u->alive_rows * blocks);
     if (c->args->json) {
         headless_object(b, "layer");
         json_int(b, "layer", l);
@@ -102,12 +114,14 @@ static void summary(struct cli *c, const struct store_use *u, struct buf *b)
 
 static void csv(const struct store_use *u, struct buf *b)
 {
-    const uint64_t *count = u->count;
     buf_add_str(b, "layer,block,unit,count\n");
-    for (uint32_t l = 0; l < u->layers; l++)
-        for (uint32_t k = 0; k < u->blocks; k++)
+    for (uint32_t l = 0; l < u->layers; l++) {
+        const uint64_t *count = u->count + (uint64_t)l * u->blocks * u->units;
+        uint32_t blocks = blocks_of(u, l);
+        for (uint32_t k = 0; k < blocks; k++)
             for (uint32_t i = 0; i < u->units; i++)
                 buf_printf(b, "%u,%u,%u,%" PRIu64 "\n", l, k, i, *count++);
+    }
 }
 
 static bool print(struct cli *c, const struct store_use *u, struct err *e)

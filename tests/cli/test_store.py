@@ -16,7 +16,9 @@ import time
 import unittest
 from pathlib import Path
 
-from common import DENSE, SPARSE, TERRA, TEXT, Case
+from common import DENSE, FIXTURES, SPARSE, TERRA, TEXT, Case
+
+REF = FIXTURES / "ref/models"  # every kind of layer; token ids only
 
 
 class Store(Case):
@@ -158,6 +160,29 @@ class Store(Case):
         self.assertIn("no run of that model", self.fails(1, "stats", "-m", DENSE))
         with sqlite3.connect(self.db) as db:
             self.assertEqual(db.execute("SELECT id, path, config FROM model").fetchall(), before)
+
+    def test_stats_of_layers_of_several_widths(self) -> None:
+        """A block that a layer lacks is not one without use."""
+        self.works("run", "--ids", "-m", REF / "growing", "-n", "20", "3 4 5")
+        rows = list(csv.DictReader(io.StringIO(self.works("trace", "last").out)))
+        layers = self.works("stats", "--json").of("layer")
+        self.assertEqual(len(layers), 5)
+        widths = []
+        for n, layer in enumerate(layers):
+            here = [row for row in rows if row["layer"] == str(n)]
+            blocks = [[r for r in here if r["block"] == b] for b in {r["block"] for r in here}]
+            widths.append(len(blocks))
+            units = [[row["unit"] for row in block] for block in blocks]
+            flips = sum(a != b for block in units for a, b in zip(block, block[1:]))
+            unused = sum(8 - len(set(block)) for block in units) / (8 * len(blocks))
+            self.assertAlmostEqual(layer["unused"], unused, places=4)
+            self.assertAlmostEqual(layer["flips"], flips / (19 * len(blocks)), places=4)
+            zero = sum(row["alive"] == "0" for row in here) / len(here)
+            self.assertAlmostEqual(layer["zero"], zero, places=4)
+            self.assertGreaterEqual(layer["effective_units"], 1)
+        self.assertEqual(widths, [4, 4, 8, 16, 16])
+        counted = csv.DictReader(io.StringIO(self.works("stats", "-f", "csv").out))
+        self.assertEqual(len(list(counted)), sum(widths) * 8)
 
     def test_trace_is_what_the_engine_chose(self) -> None:
         masked = self.works("run", "-n", "7", "--mode", "masked", "hello")
