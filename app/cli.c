@@ -408,6 +408,13 @@ bool cli_run_id(struct cli *c, const char *text, int64_t *out, struct err *e)
     return !errno || err_set(e, ERR_CHECK, "no run has the number %s", text);
 }
 
+bool cli_layer(struct cli *c, uint32_t layers, struct err *e)
+{
+    return c->args->layer < (int64_t)layers ||
+           err_set(e, ERR_CHECK, "--layer %" PRId64 ": the model has %u layers, from 0 on",
+                   c->args->layer, layers);
+}
+
 const char *cli_bytes(uint64_t bytes, char out[24])
 {
     static const char *const unit[] = {"B", "kB", "MB", "GB", "TB"};

@@ -112,10 +112,17 @@ static void summary(struct cli *c, const struct store_use *u, struct buf *b)
         100 * (1 - 1.0 / (u->units ? u->units : 1)));
 }
 
-static void csv(const struct store_use *u, struct buf *b)
+static bool wants_layer(const struct cli *c, uint32_t layer)
+{
+    return c->args->layer < 0 || c->args->layer == layer;
+}
+
+static void csv(const struct cli *c, const struct store_use *u, struct buf *b)
 {
     buf_add_str(b, "layer,block,unit,count\n");
     for (uint32_t l = 0; l < u->layers; l++) {
+        if (!wants_layer(c, l))
+            continue;
         const uint64_t *count = u->count + (uint64_t)l * u->blocks * u->units;
         uint32_t blocks = blocks_of(u, l);
         for (uint32_t k = 0; k < blocks; k++)
@@ -129,11 +136,11 @@ static bool print(struct cli *c, const struct store_use *u, struct err *e)
     const char *format = c->args->format ? c->args->format : "";
     struct buf b = {0};
     if (strcmp(format, "csv") == 0) {
-        csv(u, &b);
+        csv(c, u, &b);
     } else {
         summary(c, u, &b);
         for (uint32_t l = 0; l < u->layers; l++)
-            if (c->args->layer < 0 || c->args->layer == l)
+            if (wants_layer(c, l))
                 layer_line(c, u, l, &b);
         if (!c->args->json && !usage_is_evidence(u->rows, u->runs, u->units))
             buf_printf(
@@ -155,7 +162,7 @@ static bool stats(struct cli *c, struct err *e)
     bool ok = store_use(c->store, &o, &pool, &u, e);
     if (ok && u.rows == 0)
         ok = err_set(e, ERR_CHECK, "no choices are stored for that");
-    ok = ok && print(c, &u, e);
+    ok = ok && cli_layer(c, u.layers, e) && print(c, &u, e);
     pool_free(&pool);
     return ok;
 }

@@ -88,6 +88,9 @@ static bool trace(struct cli *c, struct err *e)
     size_t n;
     int64_t run;
     bool enc = c->args->stage && strcmp(c->args->stage, "enc") == 0;
+    if (c->args->lens >= 0 && (c->args->layer >= 0 || c->args->stage))
+        return err_set(e, ERR_USAGE, "--lens shows every decoder layer: not together with --%s",
+                       c->args->stage ? "stage" : "layer");
     if (!cli_store(c, true, e) || !cli_run_id(c, c->args->pos[0], &run, e))
         return false;
     if (c->args->lens >= 0)
@@ -97,7 +100,7 @@ static bool trace(struct cli *c, struct err *e)
     if (ok && t.n == 0)
         ok = err_set(e, ERR_CHECK, "run %" PRId64 " has no stored choices%s", run,
                      enc ? ": the encoder's need --trace all" : "");
-    ok = ok && print(c, run, &t, token, n, e);
+    ok = ok && cli_layer(c, t.layers, e) && print(c, run, &t, token, n, e);
     pool_free(&pool);
     return ok;
 }

@@ -184,6 +184,18 @@ class Store(Case):
         counted = csv.DictReader(io.StringIO(self.works("stats", "-f", "csv").out))
         self.assertEqual(len(list(counted)), sum(widths) * 8)
 
+    def test_one_layer(self) -> None:
+        self.run_once()
+        for command in (["stats"], ["trace", "last"]):
+            self.assertIn("has 2 layers", self.fails(1, *command, "--layer", "2"))
+            for more in ([], ["--format", "csv"], ["--json"]):
+                self.assertTrue(self.works(*command, *more, "--layer", "1").out)
+            text = self.works(*command, "--layer", "1", "-f", "csv").out
+            rows = csv.DictReader(io.StringIO(text))
+            self.assertEqual({row["layer"] for row in rows}, {"1"})
+        for option in (["--layer", "1"], ["--stage", "dec"]):
+            self.assertIn(option[0], self.fails(2, "trace", "last", "--lens", "2", *option))
+
     def test_trace_is_what_the_engine_chose(self) -> None:
         masked = self.works("run", "-n", "7", "--mode", "masked", "hello")
         rows_a = self.works("trace", "last", "--json").of("trace")
