@@ -4,11 +4,14 @@
 #include "app/bench.h"
 
 #include "app/bench_rows.h"
+#include "app/signals.h"
 #include "engine/base/buf.h"
 #include "engine/base/clock.h"
 #include "engine/base/xalloc.h"
 
+#include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -569,15 +572,28 @@ static bool bench_layer(struct bench *b, struct err *e)
 /* ---- the command ---------------------------------------------------------------------------
  */
 
-static bool write_file(const char *path, const struct buf *text, struct err *e)
+static FILE *open_file(const char *path, const char *how, struct err *e)
 {
-    FILE *f = path ? fopen(path, "w") : stdout;
+    FILE *f = fopen(path, how);
     if (!f)
-        return err_set(e, ERR_RESOURCE, "cannot write %s", path);
+        err_set(e, ERR_RESOURCE, "%s: %s", path, strerror(errno));
+    return f;
+}
+
+/* Closes what is not standard output. */
+static bool write_file(FILE *f, const char *path, const struct buf *text, struct err *e)
+{
+    errno = 0;
     bool ok = fwrite(text->data, 1, text->len, f) == text->len && fflush(f) == 0;
-    if (path && fclose(f) != 0)
+    int why = errno;
+    if (f == stdout && why == EPIPE)
+        signals_die(SIGPIPE); /* the reader has gone, and asks for no message */
+    if (f != stdout && fclose(f) != 0 && ok) {
         ok = false;
-    return ok || err_set(e, ERR_RESOURCE, "cannot write %s", path ? path : "standard output");
+        why = errno;
+    }
+    return ok || err_set(e, ERR_RESOURCE, "%s: %s", f == stdout ? "standard output" : path,
+                         strerror(why ? why : EIO));
 }
 
 static void print_notes(const struct bench *b, struct buf *out)
@@ -603,9 +619,10 @@ static void print_notes(const struct bench *b, struct buf *out)
                    100 * (on->p50 / off->p50 - 1), on->p50, off->p50);
 }
 
-static bool report(const struct bench *b, const char *format, struct err *e)
+static bool report(const struct bench *b, const char *format, FILE *out, struct err *e)
 {
     struct buf text = {0};
+    FILE *picture;
     bool ok = bench_write(format, b->row, b->rows, &text);
     if (ok && strcmp(format, "md") == 0 && b->rows) {
         buf_add_str(&text, "\n");
@@ -616,11 +633,12 @@ static bool report(const struct bench *b, const char *format, struct err *e)
             bench_paper(b->row, b->rows, &text);
         }
     }
-    ok = ok && write_file(b->o->output, &text, e);
-    if (ok && b->o->svg) {
+    ok = ok && write_file(out, b->o->output, &text, e);
+    if (ok && b->o->svg) { /* a picture is drawn again and again, over the older one */
         buf_clear(&text);
         bench_svg(b->row, b->rows, &text);
-        ok = write_file(b->o->svg, &text, e);
+        picture = open_file(b->o->svg, "w", e);
+        ok = picture && write_file(picture, b->o->svg, &text, e);
     }
     buf_free(&text);
     return ok;
@@ -688,14 +706,20 @@ int bench_run(const struct bench_options *given, struct err *e)
     struct bench *b = xcalloc(1, sizeof *b);
     b->o = &o;
     b->threads = o.threads > 0 ? (uint32_t)o.threads : machine.cores;
-    bool ok = find_dtype(b, e) && run_all(b, e);
+    /* Opened before the minutes of measuring, and never over another file. */
+    FILE *out = stdout;
+    bool ok = find_dtype(b, e) && (!o.output || (out = open_file(o.output, "wx", e))) &&
+              run_all(b, e);
     /* What was measured before something went wrong is still worth showing. */
     if (b->rows) {
         struct err late = {0};
-        if (!report(b, format, &late) && ok) {
+        if (!report(b, format, out, &late) && ok) {
             *e = late;
             ok = false;
         }
+    } else if (out && out != stdout) {
+        fclose(out);
+        unlink(o.output);
     }
     free(b);
     return ok ? 0 : (int)e->kind;

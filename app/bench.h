@@ -24,8 +24,8 @@ struct bench_options {
                            dense, dense6144; NULL: sparse,dense, of a folder sparse,masked */
     const char *dtype;  /* "int8", "bf16", "f32"; NULL: int8 */
     const char *format; /* "md", "csv", "json", "jsonl", "sql"; NULL: md */
-    const char *output; /* file; NULL: standard output */
-    const char *svg;    /* also writes the plot here; NULL: no */
+    const char *output; /* new file; NULL: standard output */
+    const char *svg;    /* also writes the plot here, over an older one; NULL: no */
     int64_t threads;    /* -1 or 0: physical cores */
     int64_t blocks;     /* decoder blocks; -1: the preset's */
     int64_t prompt;     /* -p tokens of prefill; -1: none */

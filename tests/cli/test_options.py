@@ -240,6 +240,27 @@ class Options(Case):
             self.assertEqual([row["mode"] for row in rows], modes)
         self.assertIn("-m: sparse,masked", self.works("help", "bench").out)
 
+    def test_bench_output(self) -> None:
+        """As other commands: silent if the reader has gone, and never over a file."""
+        bench = ("bench", "--preset", "tiny", "-n", "2", "-r", "1")
+        pipe = f"'{TERRA}' {' '.join(bench)} | true; exit ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", pipe], env=self.env, stderr=subprocess.PIPE)
+        self.assertEqual((done.returncode, done.stderr), (141, b""))
+        full = f"'{TERRA}' {' '.join(bench)} > /dev/full"
+        done = subprocess.run(["bash", "-c", full], env=self.env, stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, 6)
+        self.assertIn(b"No space left", done.stderr)
+        rows, picture = self.tmp / "rows.md", self.write("plot.svg", "an older one")
+        self.works(*bench, "--output", rows, "--svg", picture)
+        before = rows.read_text()
+        self.assertIn("| tiny |", before)
+        self.assertIn("<svg", Path(picture).read_text())
+        self.assertIn("rows.md: File exists", self.fails(6, *bench, "--output", rows))
+        self.assertEqual(rows.read_text(), before)
+        self.fails(2, *bench, "--modes", "none", "--output", self.tmp / "none.md")
+        self.assertFalse((self.tmp / "none.md").exists())  # nothing was measured
+        self.assertIn("No such file", self.fails(6, *bench, "--svg", "/no/such/folder/x"))
+
     def test_default_command_without_a_terminal(self) -> None:
         path = self.write("doc.txt", TEXT)
         self.assertEqual(self.works(path).out, self.works("summarize", path).out)
