@@ -19,7 +19,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { MOST_SUBJECTS = 8, MOST_ROWS = 256, BANDWIDTH_ROUNDS = 5 };
+enum { MOST_SUBJECTS = 8, MOST_ROWS = 256, BANDWIDTH_ROUNDS = 5, SWEEP_TOKENS = 16 };
 
 /* One mode of one model, with its own session. */
 struct subject {
@@ -499,10 +499,34 @@ static bool bench_prefill(struct bench *b, uint32_t threads, size_t tokens, stru
     return true;
 }
 
+static const size_t depths[] = {128, 512, 1024}; /* of --sweep */
+
+/* Have all models that many positions?  If not, `option` is the one to lower. */
+static bool fits(const struct bench *b, const char *option, size_t positions, struct err *e)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        uint32_t most = terra_model_config(b->subject[i].model)->pos.max; /* 0: no end */
+        if (most && positions > most)
+            return err_set(e, ERR_USAGE,
+                           "%s: that takes %zu positions, and the model's positions end at %u",
+                           option, positions, most);
+    }
+    return true;
+}
+
+/* Before minutes of measuring, and in the words of the options. */
+static bool check_lengths(const struct bench *b, struct err *e)
+{
+    size_t tokens = (size_t)b->o->tokens, depth = (size_t)b->o->depth, last = depths[2];
+    return fits(b, "-p", b->o->prompt > 0 ? (size_t)b->o->prompt : 0, e) &&
+           (!tokens || fits(b, "-n", tokens + 1, e)) &&
+           (!tokens || fits(b, "-d", depth + tokens + 1, e)) &&
+           (!b->o->sweep || fits(b, "--sweep", last + (tokens ? tokens : SWEEP_TOKENS) + 1, e));
+}
+
 /* Cost as the threads and the cache grow. */
 static bool bench_sweep(struct bench *b, size_t tokens, struct err *e)
 {
-    static const size_t depths[] = {128, 512, 1024};
     for (uint32_t t = 1; t < b->threads; t++)
         if (!bench_decode(b, t, tokens, 0, e))
             return false;
@@ -647,13 +671,13 @@ static bool report(const struct bench *b, const char *format, FILE *out, struct 
 static bool run_preset(struct bench *b, const char *preset, struct err *e)
 {
     size_t tokens = (size_t)b->o->tokens;
-    bool ok = add_subjects(b, preset, e);
+    bool ok = add_subjects(b, preset, e) && check_lengths(b, e);
     if (ok && b->o->prompt > 0)
         ok = bench_prefill(b, b->threads, (size_t)b->o->prompt, e);
     if (ok && tokens)
         ok = bench_decode(b, b->threads, tokens, (size_t)b->o->depth, e);
     if (ok && b->o->sweep)
-        ok = bench_sweep(b, tokens ? tokens : 16, e);
+        ok = bench_sweep(b, tokens ? tokens : SWEEP_TOKENS, e);
     close_subjects(b);
     return ok;
 }

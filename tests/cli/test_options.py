@@ -261,6 +261,14 @@ class Options(Case):
         self.assertFalse((self.tmp / "none.md").exists())  # nothing was measured
         self.assertIn("No such file", self.fails(6, *bench, "--svg", "/no/such/folder/x"))
 
+    def test_bench_longer_than_the_positions(self) -> None:
+        for option in (["-d", "5000"], ["-p", "5000"], ["-n", "5000"]):
+            message = self.fails(2, "bench", "--preset", "tiny", "-r", "1", *option)
+            self.assertRegex(message, rf"{option[0]}: .*positions end at 1024")
+        small = ("bench", "-m", SPARSE, "-r", "1", "-n", "2")
+        self.assertRegex(self.fails(2, *small, "-d", "5000"), r"-d: .*positions end at \d+")
+        self.assertRegex(self.fails(2, *small, "--sweep"), r"--sweep: .*positions end at \d+")
+
     def test_default_command_without_a_terminal(self) -> None:
         path = self.write("doc.txt", TEXT)
         self.assertEqual(self.works(path).out, self.works("summarize", path).out)
