@@ -452,6 +452,9 @@ bool args_parse(int argc, char **argv, struct args *out, struct err *e)
     }
     if (out->help || out->version)
         return true;
+    if (out->session && out->session[strspn(out->session, "0123456789")])
+        return err_set(e, ERR_USAGE, "--session: '%s' is not a number of 'terra logs list'",
+                       out->session);
     const char *name = args_commands[out->cmd].name,
                *operands = args_commands[out->cmd].operands;
     if (out->n_pos < args_commands[out->cmd].min_pos)
@@ -467,6 +470,11 @@ void args_free(struct args *a)
 {
     free(a->pos);
     a->pos = NULL;
+}
+
+bool args_cmd_stores(enum cmd c)
+{
+    return STORES & (1u << c);
 }
 
 const char *args_cmd_name(enum cmd c)

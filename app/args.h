@@ -81,6 +81,7 @@ bool args_parse(int argc, char **argv, struct args *out, struct err *e);
 void args_free(struct args *a);
 
 const char *args_cmd_name(enum cmd c);
+bool args_cmd_stores(enum cmd c); /* its runs go into the history */
 /* ERR_USAGE with the nearest name if there is none. */
 bool args_cmd_find(const char *name, enum cmd *c, struct err *e);
 

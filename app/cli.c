@@ -112,21 +112,6 @@ bool cli_format(struct args *a, const char *formats, struct err *e)
 
 /* ---- opening ------------------------------------------------------------------- */
 
-bool cli_open(struct cli *c, const struct args *a, struct err *e)
-{
-    *c = (struct cli){.args = a};
-    c->out_tty = isatty(STDOUT_FILENO);
-    c->err_tty = isatty(STDERR_FILENO);
-    headless_open(&c->out, stdout, a->json, signals_cancel());
-    c->out.tty = c->out_tty;
-    c->have_config = setup_open(&c->config, a, e);
-    if (!c->have_config)
-        return false;
-    for (size_t i = 0; i < c->config.n_problems; i++)
-        cli_note(c, "%s", c->config.problem[i]);
-    return true;
-}
-
 static void warn_if_large(struct cli *c)
 {
     struct terra_model_info info;
@@ -218,30 +203,45 @@ static struct store *open_store(struct cli *c, bool read_only, struct err *e)
     return s;
 }
 
+/* The session of --session, into which the command's runs go. */
+static bool find_session(struct cli *c, struct err *e)
+{
+    struct pool pool = {0};
+    struct store_session found;
+    struct err closed = {0};
+    if (!c->args->session || !args_cmd_stores(c->args->cmd) ||
+        !config_bool(&c->config, CONFIG_LOG))
+        return true;
+    c->want_session = strtoll(c->args->session, NULL, 10);
+    c->store = open_store(c, false, &closed);
+    if (!c->store)
+        return true; /* cli_record says why; the reply comes all the same */
+    bool ok = store_session_get(c->store, c->want_session, &pool, &found, e);
+    if (ok && found.deleted_ms)
+        ok = err_set(e, ERR_CHECK, "session %" PRId64 " was deleted", c->want_session);
+    pool_free(&pool);
+    return ok;
+}
+
+bool cli_open(struct cli *c, const struct args *a, struct err *e)
+{
+    *c = (struct cli){.args = a};
+    c->out_tty = isatty(STDOUT_FILENO);
+    c->err_tty = isatty(STDERR_FILENO);
+    headless_open(&c->out, stdout, a->json, signals_cancel());
+    c->out.tty = c->out_tty;
+    c->have_config = setup_open(&c->config, a, e);
+    if (!c->have_config)
+        return false;
+    for (size_t i = 0; i < c->config.n_problems; i++)
+        cli_note(c, "%s", c->config.problem[i]);
+    return find_session(c, e);
+}
+
 bool cli_store(struct cli *c, bool read_only, struct err *e)
 {
     c->store = open_store(c, read_only, e);
     return c->store != NULL;
-}
-
-static int64_t session_wanted(struct cli *c, struct err *e)
-{
-    int64_t id = 0;
-    if (c->args->session) {
-        char *end;
-        id = strtoll(c->args->session, &end, 10);
-        struct pool pool = {0};
-        struct store_session found;
-        if (*end || id <= 0)
-            err_set(e, ERR_USAGE, "--session: '%s' is not a number of 'terra logs list'",
-                    c->args->session);
-        else
-            store_session_get(c->store, id, &pool, &found, e);
-        pool_free(&pool);
-    } else if (c->args->cont) {
-        store_session_last(c->store, &id, e);
-    }
-    return e->kind ? 0 : id;
 }
 
 void cli_record(struct cli *c)
@@ -273,11 +273,9 @@ void cli_record(struct cli *c)
                               .build = buf_str(&build),
                               .host = buf_str(&host)};
     o.session = c->want_session > 0 ? c->want_session : 0;
-    if (c->store && c->want_session == 0) {
-        o.session = session_wanted(c, &e);
-        if (e.kind)
-            cli_note(c, "a new session is begun: %s", e.msg);
-    }
+    if (c->store && c->want_session == 0 && c->args->cont &&
+        !store_session_last(c->store, &o.session, &e))
+        cli_note(c, "a new session is begun: %s", e.msg);
     c->recorder = recorder_open(&o);
     buf_free(&build);
     buf_free(&host);

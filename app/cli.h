@@ -35,7 +35,8 @@ struct cli {
     bool progress_shown;
 };
 
-/* Settings and output; prints configuration problems. */
+/* Settings and output; prints configuration problems.  A --session that is not there is an
+ * error before anything runs. */
 bool cli_open(struct cli *c, const struct args *a, struct err *e);
 bool cli_model(struct cli *c, struct err *e); /* by --model and the like */
 /* quiet: neither choices nor times.  on_choices feeds the recorder. */

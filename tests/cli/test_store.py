@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import random
 import re
 import signal
@@ -49,11 +50,36 @@ class Store(Case):
         self.works("run", "-n", "3", "-s", "1", "four")
         runs = {s["id"]: s["runs"] for s in self.sessions()}
         self.assertEqual(runs, {1: 2, 2: 2})
-        done = self.works("run", "-n", "3", "-s", "99", "five")
-        self.assertIn("a new session is begun", done.err)
+        self.works("run", "-n", "3", "five")
         done = self.works("chat", "-c", "-n", "3", stdin=b"six\n")
         self.assertIn("> five", done.out)
         self.assertEqual({s["id"]: s["runs"] for s in self.sessions()}, {1: 2, 2: 2, 3: 2})
+
+    def test_a_session_that_is_not_there(self) -> None:
+        """No other one is begun in its place, and nothing is written."""
+        self.assertIn("no session 1", self.fails(1, "run", "-s", "1", "-n", "2", "hi"))
+        for name in "one", "two":
+            self.run_once(name)
+        for command in (["run", "hi"], ["summarize", self.write("d", TEXT)], ["chat"],
+                        ["compare", "--prompt", "hi"]):  # fmt: skip
+            self.assertIn("no session 99", self.fails(1, *command, "-s", "99"))
+            self.assertIn("terra logs list", self.fails(2, *command, "-s", "1a"))
+        with sqlite3.connect(self.db) as db:  # as a session browser that still runs does
+            db.execute(
+                "UPDATE session SET deleted_ms = 1, deleted_pid = ?, deleted_start = ?, "
+                "deleted_boot = ? WHERE id = 1", self.me()
+            )  # fmt: skip
+        self.assertIn("1 was deleted", self.fails(1, "run", "-s", "1", "-n", "2", "hi"))
+        self.assertEqual(self.stored("session"), 2)
+        self.assertEqual(self.stored(), 2)
+        self.assertIn("no session", self.works("run", "-c", "-n", "2", "--db", "new.db", "hi").err)
+
+    @staticmethod
+    def me() -> tuple[int, int, str]:
+        """This process as the history names it: number, start, and the machine's boot."""
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return os.getpid(), int(fields[19]), boot
 
     def test_search(self) -> None:
         self.run_once("the quick brown fox")
