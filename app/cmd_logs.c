@@ -243,6 +243,25 @@ static bool reply_of(struct cli *c, struct store_run *run, struct pool *pool, st
     return true;
 }
 
+static bool print_reply(struct cli *c, const struct store_run *run, struct err *e)
+{
+    struct buf b = {0};
+    if (c->args->json) {
+        headless_object(&b, "reply");
+        json_int(&b, "session", run->session);
+        json_int(&b, "run", run->id);
+        json_str(&b, "text", run->output, run->n_output);
+        json_close(&b, '}');
+    } else {
+        buf_add(&b, run->output, run->n_output);
+    }
+    if (b.len && b.data[b.len - 1] != '\n')
+        buf_add_byte(&b, '\n');
+    bool ok = cli_output(c, buf_str(&b), b.len, e);
+    buf_free(&b);
+    return ok;
+}
+
 /* The newest reply of a session. */
 static bool last_reply(struct cli *c, int64_t session, struct err *e)
 {
@@ -252,20 +271,7 @@ static bool last_reply(struct cli *c, int64_t session, struct err *e)
     bool ok = store_run_list(c->store, session, &pool, &run, &n, e);
     if (ok && n == 0)
         ok = err_set(e, ERR_CHECK, "session %" PRId64 " has no runs", session);
-    ok = ok && reply_of(c, &run[n - 1], &pool, e);
-    if (ok && c->args->json) {
-        struct buf b = {0};
-        headless_object(&b, "reply");
-        json_int(&b, "session", session);
-        json_int(&b, "run", run[n - 1].id);
-        json_str(&b, "text", run[n - 1].output, run[n - 1].n_output);
-        json_close(&b, '}');
-        headless_line(&c->out, &b);
-        buf_free(&b);
-    } else if (ok) {
-        headless_text(&c->out, run[n - 1].output, run[n - 1].n_output);
-        headless_newline(&c->out);
-    }
+    ok = ok && reply_of(c, &run[n - 1], &pool, e) && print_reply(c, &run[n - 1], e);
     pool_free(&pool);
     return ok;
 }
@@ -459,9 +465,8 @@ static const struct {
     {"off", logs_off, true, true},
 };
 
-static bool logs(struct cli *c, struct err *e)
+static bool logs(struct cli *c, const char *name, struct err *e)
 {
-    const char *name = c->args->n_pos ? c->args->pos[0] : c->args->reply_only ? "show" : "list";
     if (strcmp(name, "path") == 0)
         return logs_path(c, e);
     if (strcmp(name, "set-aside") == 0)
@@ -484,15 +489,29 @@ static bool logs(struct cli *c, struct err *e)
                    name);
 }
 
+/* Options that this action would not look at. */
+static bool check_options(const char *action, struct args *a, struct err *e)
+{
+    bool show = strcmp(action, "show") == 0, exports = strcmp(action, "export") == 0;
+    if (a->reply_only && !show)
+        return err_set(e, ERR_USAGE, "--response is for 'terra logs show', not for '%s'",
+                       action);
+    if (a->output && !show && !exports)
+        return err_set(e, ERR_USAGE,
+                       "--output is for 'terra logs show' and 'export'; write '%s' to a file "
+                       "with >",
+                       action);
+    return (exports || (show && !a->reply_only)) || cli_format(a, "json|jsonl", e);
+}
+
 int cmd_logs(const struct args *a)
 {
     struct cli c;
     struct err e = {0};
     struct args own = *a;
-    const char *name = a->n_pos ? a->pos[0] : "";
-    bool exports = strcmp(name, "show") == 0 || strcmp(name, "export") == 0 || a->reply_only;
-    if (!exports && !cli_format(&own, "json|jsonl", &e))
+    const char *action = a->n_pos ? a->pos[0] : a->reply_only ? "show" : "list";
+    if (!check_options(action, &own, &e))
         return cli_fail(a, &e);
-    bool ok = cli_open(&c, &own, &e) && logs(&c, &e);
+    bool ok = cli_open(&c, &own, &e) && logs(&c, action, &e);
     return cli_close(&c, ok, &e);
 }

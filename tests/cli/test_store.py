@@ -379,6 +379,28 @@ class Store(Case):
             self.assertIn("--format", self.fails(2, *command, "--format", "md"))
         self.fails(2, "logs", "list", "--format", "csv")
 
+    def test_reply_to_a_file(self) -> None:
+        reply = self.run_once("hello", 6)
+        line = self.works("logs", "-r", "--json").raw
+        for n, (command, expected) in enumerate((
+            (["logs", "-r"], reply.encode("utf-8", "replace")),
+            (["logs", "show", "-r"], reply.encode("utf-8", "replace")),
+            (["logs", "-r", "--json"], line),
+            (["logs", "show", "last", "-r", "-f", "json"], line),
+        )):  # fmt: skip
+            target = self.tmp / f"reply{n}"
+            self.assertEqual(self.works(*command, "-o", target).out, "")
+            self.assertEqual(target.read_bytes().decode("utf-8", "replace").encode(), expected)
+            self.assertIn("File exists", self.fails(6, *command, "-o", target))
+        self.assertEqual(self.works("logs", "-r", "--format", "json").raw, line)
+        self.assertIn("--format", self.fails(2, "logs", "-r", "--format", "csv"))
+        target = self.tmp / "not made"
+        for action in (["list"], ["search", "hello"], ["status"], ["path"], ["off"]):
+            self.assertIn("--output", self.fails(2, "logs", *action, "-o", target))
+        self.assertIn("--response", self.fails(2, "logs", "list", "-r"))
+        self.assertFalse(target.exists())
+        self.assertTrue(self.works("logs", "status", "--json").of("status")[0]["log"])
+
     def test_place_that_cannot_be_written(self) -> None:
         self.unsaved("--db", "/proc/terra/history.db")
         self.unsaved("--db", str(self.tmp))
