@@ -420,36 +420,32 @@ static bool logs_off(struct cli *c, struct err *e)
     return no_arg(c, e) && store_log_set(c->store, false, e);
 }
 
-static bool logs_path(struct cli *c, struct err *e)
+/* These two work without opening: the file may be damaged or not there. */
+static bool logs_path(struct cli *c, const char *path, struct err *e)
 {
-    struct buf path = {0}, b = {0};
-    cli_store_path(c, &path);
-    bool ok = no_arg(c, e) && (path.len || err_set(e, ERR_STORE, CLI_NO_PLACE));
-    if (ok && c->args->json) {
+    struct buf b = {0};
+    if (!no_arg(c, e))
+        return false;
+    if (c->args->json) {
         headless_object(&b, "path");
-        json_cstr(&b, "path", buf_str(&path));
+        json_cstr(&b, "path", path);
         json_close(&b, '}');
         headless_line(&c->out, &b);
-    } else if (ok) {
-        buf_add_byte(&path, '\n');
-        headless_text(&c->out, path.data, path.len);
+    } else {
+        buf_printf(&b, "%s\n", path);
+        headless_text(&c->out, b.data, b.len);
     }
-    buf_free(&path);
     buf_free(&b);
-    return ok;
+    return true;
 }
 
-/* Works without opening: the file is damaged. */
-static bool logs_set_aside(struct cli *c, struct err *e)
+static bool logs_set_aside(struct cli *c, const char *path, struct err *e)
 {
-    struct buf path = {0};
     char moved[512];
-    cli_store_path(c, &path);
-    bool ok = no_arg(c, e) && store_set_aside(buf_str(&path), moved, e);
-    if (ok)
-        cli_note(c, "moved to %s", moved);
-    buf_free(&path);
-    return ok;
+    if (!no_arg(c, e) || !store_set_aside(path, moved, e))
+        return false;
+    cli_note(c, "moved to %s", moved);
+    return true;
 }
 
 static const struct {
@@ -465,21 +461,17 @@ static const struct {
     {"off", logs_off, true, true},
 };
 
-static bool logs(struct cli *c, const char *name, struct err *e)
+static bool act(struct cli *c, const char *name, const char *path, struct err *e)
 {
     if (strcmp(name, "path") == 0)
-        return logs_path(c, e);
+        return logs_path(c, path, e);
     if (strcmp(name, "set-aside") == 0)
-        return logs_set_aside(c, e);
+        return logs_set_aside(c, path, e);
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
         if (strcmp(actions[i].name, name) != 0)
             continue;
-        struct buf path = {0};
-        cli_store_path(c, &path);
-        bool there = access(buf_str(&path), F_OK) == 0;
-        buf_free(&path);
-        if (!there && !actions[i].makes)
-            return err_set(e, ERR_CHECK, "nothing is stored yet");
+        if (!actions[i].makes && access(path, F_OK) != 0 && errno == ENOENT)
+            return err_set(e, ERR_CHECK, "nothing is stored in %s: no such file", path);
         /* Opening for writing also marks runs of dead processes as interrupted. */
         return cli_store(c, false, e) && actions[i].run(c, e);
     }
@@ -487,6 +479,15 @@ static bool logs(struct cli *c, const char *name, struct err *e)
                    "unknown 'terra logs %s': list, show, search, like, export, rm, prune, "
                    "path, status, backup, set-aside, on or off",
                    name);
+}
+
+static bool logs(struct cli *c, const char *name, struct err *e)
+{
+    struct buf path = {0};
+    cli_store_path(c, &path);
+    bool ok = path.len ? act(c, name, path.data, e) : err_set(e, ERR_STORE, CLI_NO_PLACE);
+    buf_free(&path);
+    return ok;
 }
 
 /* Options that this action would not look at. */

@@ -40,7 +40,9 @@ class Store(Case):
 
     def test_nothing_stored_yet(self) -> None:
         for command in (["list"], ["show"], ["search", "x"], ["status"]):
-            self.assertIn("nothing is stored", self.fails(1, "logs", *command))
+            self.assertIn(f"nothing is stored in {self.db}", self.fails(1, "logs", *command))
+        self.assertIn("in none.db", self.fails(1, "logs", "list", "--db", "none.db"))
+        self.assertIn("none.db", self.fails(5, "logs", "set-aside", "--db", "none.db"))
         self.fails(2, "logs", "frobnicate")
 
     def test_sessions_continue(self) -> None:
@@ -366,7 +368,8 @@ class Store(Case):
         other = str(self.tmp / "other.db")
         self.assertIn(f"history: {other}", self.terra("doctor", "--db", other).out)
         del self.env["HOME"]
-        self.assertIn("HOME", self.fails(5, "logs", "path"))
+        for action in "path", "list", "set-aside", "on":
+            self.assertIn("HOME", self.fails(5, "logs", action))
 
     def test_formats(self) -> None:
         reply = self.run_once("hello", 6)
