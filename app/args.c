@@ -62,7 +62,7 @@ const struct args_option args_options[] = {
      "sample among the N best; 0: all"},
     {0, "top-p", NUM, F(top_p), ALL, WRITES, "X", 0, 1,
      "sample among the best X of probability"},
-    {0, "seed", INT, F(seed), ALL, WRITES, "N", 0, 9e18,
+    {0, "seed", INT, F(seed), ALL, WRITES, "N", 0, 9007199254740992,
      "seed of the sampler; default: the clock"},
     {0, "beams", INT, F(beams), ALL, WRITES, "N", 1, TERRA_MAX_BEAMS,
      "texts tried side by side at temperature 0; default 4 for summaries, else 1"},
@@ -297,7 +297,7 @@ static bool set_option(struct args *a, const struct args_option *o, const char *
         if (errno)
             return err_set(e, ERR_USAGE, "--%s: '%s' is too %s", o->name, value,
                            v < 0 ? "small" : "large");
-        if ((double)v < o->min || (double)v > o->max)
+        if (v < (long long)o->min || v > (long long)o->max)
             return err_set(e, ERR_USAGE, "--%s: %lld is outside %.0f to %.0f", o->name, v,
                            o->min, o->max);
         *(int64_t *)field = v;

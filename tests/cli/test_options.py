@@ -45,9 +45,12 @@ class Options(Case):
             "--trace=some",
             "--quiet=yes",
             "--seed=1e3",
+            "--seed=9007199254740993",
+            "--seed=9000000000000000001",
             "--max-tokens=99999999999999999999",
         ):
             self.assertIn(option.split("=")[0], self.fails(2, "run", option, "x"), option)
+        self.works("run", "-n", "2", "--seed", "9007199254740992", "x")
         self.assertIn("needs a value", self.fails(2, "run", "--model"))
         self.assertIn("needs a value", self.fails(2, "run", "-m"))
 
