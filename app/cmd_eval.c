@@ -322,6 +322,14 @@ static bool one_pair(struct eval *v, const struct pair *p, struct err *e)
     return ok;
 }
 
+/* The option's style is known to be one: what is wrong is in the file. */
+static void blame_pair(const struct pairs *from, const struct pair *p, struct err *e)
+{
+    if (e->kind == ERR_USAGE)
+        e->kind = ERR_INPUT;
+    err_prefix(e, "%s:%" PRIu64, from->name, p->line);
+}
+
 /* ---- the report ------------------------------------------------------------------------- */
 
 static double ratio(double a, uint64_t b)
@@ -440,6 +448,9 @@ static bool open_eval(struct eval *v, struct err *e)
     uint32_t most = generate_max_target(m);
     v->style =
         *config_text(&c->config, CONFIG_STYLE) ? config_text(&c->config, CONFIG_STYLE) : NULL;
+    const char *name;
+    if (!setup_style(m, v->style, &v->opts.style, &name, e))
+        return false;
     v->space_first = spaces_mark_words(c->vocab);
     v->opts = (struct summarize_opts){.config = m,
                                       .vocab = c->vocab,
@@ -480,6 +491,8 @@ static bool eval_file(struct eval *v, FILE *in, const char *name, struct err *e)
     pairs_open(&reader, in, name);
     for (int64_t n = 0; ok && n < limit && (ok = pairs_next(&reader, &p, e)); n++) {
         ok = one_pair(v, &p, e);
+        if (!ok)
+            blame_pair(&reader, &p, e);
         cli_progress(c, "pair %" PRId64 "  %.3f nats per token", n + 1,
                      ratio(v->tally[0].nll, v->tally[0].tokens));
     }

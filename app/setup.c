@@ -158,10 +158,9 @@ bool setup_style(const struct terra_config *m, const char *style, int32_t *id,
         buf_printf(&known, "%s%s", i ? ", " : "", m->control[i].name);
     }
     if (m->n_control)
-        err_set(e, ERR_USAGE, "--style: the model has no style '%s'; it has %s", style,
-                buf_str(&known));
+        err_set(e, ERR_USAGE, "the model has no style '%s'; it has %s", style, buf_str(&known));
     else
-        err_set(e, ERR_USAGE, "--style: the model has no styles");
+        err_set(e, ERR_USAGE, "the model has no styles, and no '%s'", style);
     buf_free(&known);
     return false;
 }

@@ -183,6 +183,18 @@ class Options(Case):
         self.assertNotIn("controller", dense)
         self.assertIn(":2", self.fails(4, "eval", self.write("bad.jsonl", "\n[1]\n")))
 
+    def test_eval_names_the_pair(self) -> None:
+        """What is wrong with one pair is told with its file and line."""
+        rows = [{"document": TEXT, "summary": "The cat ran."} for _ in range(3)]
+        rows[2]["style"] = "nope"
+        pairs = self.write("p.jsonl", "".join(json.dumps(r) + "\n" for r in rows))
+        done = self.terra("eval", "--no-generate", pairs)
+        self.assertEqual(done.status, 4)
+        self.assertIn("p.jsonl:3: the model has no style 'nope'", done.err)
+        self.assertNotIn("--style", done.err)
+        self.assertEqual(done.of("eval")[0]["pairs"], 2)
+        self.assertNotIn("p.jsonl", self.fails(2, "eval", "--style", "nope", pairs))
+
     def test_compare(self) -> None:
         done = self.works("compare", "--json", "--check", "-n", "8", "--prompt", "a short prompt")
         line = done.of("compare")[0]
