@@ -319,10 +319,10 @@ struct terra_model *setup_open_model(const struct user_config *c, const char *na
     struct terra_model *m = NULL;
     struct stat st;
     if (setup_find_model(c, name, &path, e)) {
-        if (stat(path.data, &st) != 0)
-            err_set(e, ERR_MODEL, "%s: %s: %s",
-                    errno == ENOENT ? "no such file" : "model cannot be read", path.data,
-                    strerror(errno));
+        if (stat(path.data, &st) != 0 && errno == ENOENT)
+            err_set(e, ERR_MODEL, "no such file: %s", path.data);
+        else if (stat(path.data, &st) != 0)
+            err_set(e, ERR_MODEL, "model cannot be read: %s: %s", path.data, strerror(errno));
         else if (!S_ISDIR(st.st_mode))
             err_set(e, ERR_MODEL, "%s: a file; a model is a folder, see terra-model(5)",
                     path.data);

@@ -228,6 +228,7 @@ class Options(Case):
         huge = "99999999999999999999"
         self.assertIn("too large", self.fails(2, "run", "-n", huge, "hello"))
         self.assertIn("prompt is empty", self.fails(4, "run", ""))
+        self.assertNotIn("No such file", self.fails(3, "run", "-m", "no/such", "hello"))
         self.works("run", "-n", "2", "hello")
         self.assertIn("no run", self.fails(1, "replay", huge))
         self.assertIn("no session", self.fails(1, "logs", "show", huge))
