@@ -65,13 +65,15 @@ static void add_words(struct buf *out, const char *words) /* "a|b" as "a b" */
         buf_add_byte(out, *p == '|' ? ' ' : *p);
 }
 
+/* Only files are completed as such: -o filenames would add a slash to a command if there is
+ * a folder of its name. */
 static void complete_bash(struct buf *out)
 {
     buf_add_str(
         out,
         "# bash completion for terra\n_terra()\n{\n"
         "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-        "    local cmd=tui w words=\n"
+        "    local cmd=tui w opts='' words=''\n"
         "    for w in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n        case $w in\n        ");
     for (int i = 0; i < CMD_COUNT; i++)
         buf_printf(out, "%s%s", i ? "|" : "", args_commands[i].name);
@@ -96,8 +98,8 @@ static void complete_bash(struct buf *out)
             buf_add_str(out, "' -- \"$cur\"); return ;;\n");
         } else if (o->kind == PATH) {
             buf_add_str(
-                out,
-                ")\n        mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return ;;\n");
+                out, ")\n        compopt -o filenames 2>/dev/null\n"
+                     "        mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return ;;\n");
         } else {
             buf_add_str(out, ")\n        return ;;\n");
         }
@@ -105,10 +107,11 @@ static void complete_bash(struct buf *out)
     buf_add_str(out, "    esac\n    case $cmd in\n");
     for (int c = 0; c < CMD_COUNT; c++) {
         char words[128];
-        buf_printf(out, "    %s) words='", args_commands[c].name);
+        buf_printf(out, "    %s) opts='", args_commands[c].name);
         for (size_t i = 0; i < args_n_options; i++)
             if (args_options[i].listed & args_options[i].cmds & (1u << c))
                 buf_printf(out, "--%s ", args_options[i].name);
+        buf_add_str(out, "' words='");
         if (operand_words((enum cmd)c, words, sizeof words))
             buf_add_str(out, words);
         buf_add_str(out, "' ;;\n");
@@ -122,11 +125,12 @@ static void complete_bash(struct buf *out)
         buf_printf(out, "%s%s", i ? " " : "", args_commands[i].name);
     buf_add_str(
         out,
-        "\"\n    fi\n"
+        "\"\n    fi\n    [[ $cur == -* ]] && words=$opts\n"
         "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
         "    if [[ $cur != -* && $cmd != logs && $cmd != completion && $cmd != help ]]; then\n"
+        "        [[ ${COMPREPLY[0]} ]] || compopt -o filenames 2>/dev/null\n"
         "        mapfile -t -O \"${#COMPREPLY[@]}\" COMPREPLY < <(compgen -f -- \"$cur\")\n"
-        "    fi\n}\ncomplete -o filenames -F _terra terra\n");
+        "    fi\n}\ncomplete -F _terra terra\n");
 }
 
 /* Help texts inside single quotes; a colon and brackets mean something to zsh. */

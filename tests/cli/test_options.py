@@ -112,6 +112,7 @@ class Options(Case):
         )
         done = subprocess.run(["bash", "-c", probe], stdout=subprocess.PIPE, text=True, check=True)
         self.assertEqual(done.stdout.splitlines(), ["--method", "map-reduce", "logs"])
+        self.complete_words_and_files(script)
         zsh, fish = self.works("completion", "zsh").out, self.works("completion", "fish").out
         self.assertTrue(zsh.startswith("#compdef terra"))
         for name in COMMANDS:
@@ -119,6 +120,26 @@ class Options(Case):
             self.assertIn(f" -a {name} ", fish)
         self.assertEqual(zsh.count("'") % 2, 0)
         self.fails(2, "completion", "tcsh")
+
+    def complete_words_and_files(self, script: str) -> None:
+        """Only what is a file is completed as one: a folder 'logs' is not the command."""
+        (self.tmp / "logs").mkdir()
+        (self.tmp / "story.txt").touch()
+        probe = f". {script}; compopt() {{ echo \"compopt $*\"; }}; complete -p terra;"
+        for words in ("lo", "sto", "summarize sto", "summarize --ref sto", "summarize --re"):
+            count = len(words.split())
+            probe += (
+                f" COMP_WORDS=(terra {words}); COMP_CWORD={count}; COMPREPLY=(); _terra;"
+                " printf '%s\\n' \"${COMPREPLY[@]}\" | sort -u;"
+            )
+        done = subprocess.run(
+            ["bash", "-c", probe], stdout=subprocess.PIPE, text=True, check=True, cwd=self.tmp
+        )
+        file = ["compopt -o filenames", "story.txt"]
+        self.assertEqual(
+            done.stdout.splitlines(),
+            ["complete -F _terra terra", "logs", *file, *file, *file, "--ref"],
+        )
 
     def test_doctor_tells_what_won(self) -> None:
         config = Path(self.env["HOME"]) / ".config/terra"
