@@ -148,7 +148,7 @@ const struct args_option args_options[] = {
     {0, "paper", FLAG, F(paper), B(BENCH), B(BENCH), NULL, 0, 0,
      "the paper's table beside ours"},
     {0, "sweep", FLAG, F(sweep), B(BENCH), B(BENCH), NULL, 0, 0,
-     "cost over width, units, length and threads"},
+     "also over threads and tokens in the cache"},
     {0, "layer", FLAG, F(one_layer), B(BENCH), B(BENCH), NULL, 0, 0,
      "one feed-forward layer, dense against 1 of N"},
     {0, "svg", PATH, F(svg), B(BENCH), B(BENCH), "FILE", 0, 0, "also write the plot there"},

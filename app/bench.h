@@ -33,8 +33,8 @@ struct bench_options {
     int64_t rounds;     /* -r rounds of every mode; -1: 5 */
     int64_t depth;      /* -d tokens in the cache before decoding; -1: 0 */
     bool paper;         /* the paper's table beside ours */
-    bool sweep;         /* cost over d, N, length and threads */
-    bool layer;         /* one feed-forward layer, dense against 1 of N */
+    bool sweep;         /* cost over threads and cache length */
+    bool layer;         /* one feed-forward layer, dense against 1 of N, instead */
     bool json;          /* same as format "jsonl" */
     bool quiet;         /* no progress on standard error */
     const atomic_bool *cancel;
