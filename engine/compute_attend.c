@@ -267,10 +267,12 @@ static void score_run(const struct attend_job *j, const struct query_tile *t, st
     const int8_t *keys = (const int8_t *)t->k.data + r->r0 * dh;
     const float *scale = t->k.scale + r->r0;
     struct pack p = on_the_fly(z, scale, r->whole, dh);
-    kern->pack_rows(keys, r->whole, dh, z->w);
-    for (size_t i = 0; i < n; i++)
-        memset(t->s + i * r->ld, 0, r->whole * sizeof *t->s);
-    kern->panels_q8(&p, NULL, 0, p.panels, z->q, ld_q, n, t->s, r->ld, NULL);
+    if (r->whole) {
+        kern->pack_rows(keys, r->whole, dh, z->w);
+        for (size_t i = 0; i < n; i++)
+            memset(t->s + i * r->ld, 0, r->whole * sizeof *t->s);
+        kern->panels_q8(&p, NULL, 0, p.panels, z->q, ld_q, n, t->s, r->ld, NULL);
+    }
     for (size_t i = 0; i < n && r->whole < r->n; i++)
         kern->dots_q8(keys + r->whole * dh, scale + r->whole, r->n - r->whole, dh,
                       z->q + i * ld_q, t->s + i * r->ld + r->whole);

@@ -283,6 +283,50 @@ static void attention_in_tiles(void **state)
         }
 }
 
+/* n rows in tiles and row by row, by one kernel set, over 8 bits. */
+static void check_last_keys(const char *kernels, size_t first, size_t n)
+{
+    enum { H = 2, DH = 32, WIDTH = H * DH, MOST = 528 };
+    struct compute *c = compute_open(1, kernels, NULL);
+    size_t rows = first + n, room = compute_attend_floats(1, H, rows);
+    float *k = floats(rows * WIDTH), *v = floats(rows * WIDTH), *q = floats(n * WIDTH);
+    float *scores = floats(room), *got = floats(n * WIDTH), want[WIDTH], scale[2][H * MOST];
+    struct cache ck = {TERRA_I8, calloc(H * MOST, DH), scale[0]};
+    struct cache cv = {TERRA_I8, calloc(H * MOST, DH), scale[1]};
+    struct attend a = {H, DH, MOST, rows, first, true, NULL, ck, cv};
+    compute_store(c, &ck, H, DH, MOST, 0, k, rows);
+    compute_store(c, &cv, H, DH, MOST, 0, v, rows);
+    compute_attend(c, &a, q, n, scores, room, got);
+    for (size_t i = 0; i < n; i++) {
+        a.first = first + i;
+        a.rows = a.first + 1;
+        compute_attend(c, &a, q + i * WIDTH, 1, scores, room, want);
+        near(got + i * WIDTH, want, WIDTH, 2e-3f);
+    }
+    compute_close(c);
+    free(ck.data);
+    free(cv.data);
+    free(k);
+    free(v);
+    free(q);
+    free(scores);
+    free(got);
+}
+
+/* The last run of keys may fill no panel, or be a whole run. */
+static void attention_to_any_last_key(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"scalar", "avx2", "avx512", "avx512vnni", "neon"};
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        if (!kernels_get(sets[i])) /* not this CPU's */
+            continue;
+        for (size_t rows = 511; rows <= 528; rows++)
+            check_last_keys(sets[i], rows - 20, 20);
+        check_last_keys(sets[i], 300, 220);
+    }
+}
+
 static void not_finite_shows_in_the_cache(void **state)
 {
     (void)state;
@@ -349,10 +393,15 @@ static void unknown_kernels_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(linear_agrees),        cmocka_unit_test(factored_agrees),
-        cmocka_unit_test(convolutions_agree),   cmocka_unit_test(attention_agrees),
-        cmocka_unit_test(attention_in_tiles),   cmocka_unit_test(not_finite_shows_in_the_cache),
-        cmocka_unit_test(soon_changes_nothing), cmocka_unit_test(unknown_kernels_are_refused),
+        cmocka_unit_test(linear_agrees),
+        cmocka_unit_test(factored_agrees),
+        cmocka_unit_test(convolutions_agree),
+        cmocka_unit_test(attention_agrees),
+        cmocka_unit_test(attention_in_tiles),
+        cmocka_unit_test(attention_to_any_last_key),
+        cmocka_unit_test(not_finite_shows_in_the_cache),
+        cmocka_unit_test(soon_changes_nothing),
+        cmocka_unit_test(unknown_kernels_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
