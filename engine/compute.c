@@ -37,7 +37,7 @@ struct compute *compute_open(uint32_t threads, const char *kernels, struct err *
     c->pool = pool_open(threads, e);
     c->cursor = xcalloc(threads, sizeof *c->cursor);
     if (c->pool)
-        c->tile = aligned_alloc(64, threads * TILE_FLOATS * sizeof *c->tile);
+        c->tile = aligned_alloc(64, TILE_FLOATS * sizeof *c->tile * threads);
     if (c->pool && !c->tile)
         err_set(e, ERR_RESOURCE, "out of memory for %u compute threads", threads);
     if (!c->tile) {

@@ -180,7 +180,7 @@ static struct query_tile query_tile(const struct attend_job *j, uint32_t thread,
     t.v = head_rows(&a->v, head, a);
     t.q = j->q + t.t0 * t.width + head * a->dh;
     t.out = j->out + t.t0 * t.width + head * a->dh;
-    t.s = j->scores + thread * ATTEND_ROWS * a->rows;
+    t.s = j->scores + (size_t)thread * ATTEND_ROWS * a->rows;
     return t;
 }
 

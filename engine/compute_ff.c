@@ -291,8 +291,8 @@ static void choose_in_part(void *arg, uint32_t thread, size_t k0, size_t k1)
     if (j->s->branch && k1 == blocks + j->extra)
         j->s->branch->between(j->s->branch->user, thread);
     k1 = min_size(k1, blocks);
-    const float *x =
-        r->ln && thread < j->normed ? r->own + thread * j->ff.w->w1.cols : layer_x(j, thread);
+    const float *x = r->ln && thread < j->normed ? r->own + (size_t)thread * j->ff.w->w1.cols
+                                                 : layer_x(j, thread);
     const int8_t *q8 = quantize_low(&j->choose, thread, 0, 1);
     for (size_t k = k0, n; k < k1; k += n) {
         n = min_size(GROUP, k1 - k);

@@ -10,12 +10,12 @@ size_t pack_size(const struct mat *w, uint32_t groups, bool quads)
     size_t scales = w->dtype == TERRA_I8 ? w->rows * sizeof(float) : 0;
     if (w->rows % (groups * PANEL) || (quads && (w->dtype != TERRA_I8 || w->cols % 4)))
         return 0;
-    return scales + w->rows * w->cols * dtype_size(w->dtype);
+    return scales + (size_t)w->rows * w->cols * dtype_size(w->dtype);
 }
 
 void pack_fill(struct pack *p, const struct mat *w, uint32_t groups, bool quads, void *memory)
 {
-    size_t item = dtype_size(w->dtype), panel = w->cols * PANEL * item;
+    size_t item = dtype_size(w->dtype), panel = PANEL * item * w->cols;
     size_t run = quads ? 4 : 1; /* inputs that stay together */
     uint32_t rows = w->rows / groups, panels = rows / PANEL;
     float *scale = w->dtype == TERRA_I8 ? memory : NULL;

@@ -508,6 +508,16 @@ static void softmax_keeps_nan_and_uniform(void **state)
     }
 }
 
+/* Rows times columns may pass 2^32, though each is of 32 bits. */
+static void large_packs_have_their_size(void **state)
+{
+    (void)state;
+    const struct mat w = {.dtype = TERRA_I8, .rows = 1 << 20, .cols = 1 << 12};
+    const size_t size = ((size_t)1 << 32) + ((size_t)1 << 20) * sizeof(float);
+    assert_true(pack_size(&w, 1, false) == size);
+    assert_true(pack_size(&w, 1, true) == size);
+}
+
 static void names_choose(void **state)
 {
     (void)state;
@@ -519,10 +529,15 @@ static void names_choose(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_agree),     cmocka_unit_test(axpy_agrees),
-        cmocka_unit_test(expand_agrees),  cmocka_unit_test(panels_agree),
-        cmocka_unit_test(quads_agree),    cmocka_unit_test(norm_and_softmax_agree),
-        cmocka_unit_test(extremes_agree), cmocka_unit_test(softmax_keeps_nan_and_uniform),
+        cmocka_unit_test(rows_agree),
+        cmocka_unit_test(axpy_agrees),
+        cmocka_unit_test(expand_agrees),
+        cmocka_unit_test(panels_agree),
+        cmocka_unit_test(quads_agree),
+        cmocka_unit_test(norm_and_softmax_agree),
+        cmocka_unit_test(extremes_agree),
+        cmocka_unit_test(softmax_keeps_nan_and_uniform),
+        cmocka_unit_test(large_packs_have_their_size),
         cmocka_unit_test(names_choose),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
