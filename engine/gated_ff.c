@@ -3,7 +3,6 @@
  * SPDX-License-Identifier: MIT */
 #include "engine/gated_ff.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -47,37 +46,29 @@ static void run_multiply(struct pass *p, const struct ff *ff, size_t first_row, 
         }
 }
 
-/* One block a layer. */
-static uint32_t pinned(const struct pass *p, size_t row, const float *z, uint32_t units,
-                       uint32_t chosen)
+/* What compute_choose does, where a layer is one block and its controller the router. */
+static void choose_experts(struct pass *p, const struct ff *ff, size_t n)
 {
-    if (p->n_pins == 0 || p->stage != TERRA_DECODER)
-        return chosen;
-    struct pin *pin = p->pin + (size_t)p->layer * p->step_blocks;
-    bool holds = pin->unit != TERRA_NO_UNIT && row >= pin->from;
-    return holds ? pass_pinned(pin, z, units) : chosen;
+    const struct kernels *k = compute_kernels(p->cx);
+    struct scratch *s = &p->s;
+    uint32_t X = ff->s.units;
+    for (size_t t = 0; t < n; t++) {
+        float *z = s->wide + t * X, top, second;
+        k->rows(&ff->router, 0, X, s->x + t * ff->d, ff->d, 1, z, X);
+        s->unit[t] = (uint16_t)k->best(z, X, &top, &second);
+        s->margin[t] = top - second;
+    }
 }
 
 static void run_experts(struct pass *p, const struct ff *ff, size_t first_row, size_t n)
 {
     struct scratch *s = &p->s;
     uint32_t X = ff->s.units, width = ff->f / X;
+    choose_experts(p, ff, n);
+    pass_pin(p, &ff->s, first_row, n);
     for (size_t t = 0; t < n; t++) {
-        float *z = s->wide, second = -FLT_MAX; /* the margin of a single expert is finite */
-        uint32_t best = 0;
-        compute_kernels(p->cx)->rows(&ff->router, 0, X, s->x + t * ff->d, ff->d, 1, z, X);
-        for (uint32_t i = 1; i < X; i++) {
-            if (z[i] > z[best]) {
-                second = z[best];
-                best = i;
-            } else if (z[i] > second) {
-                second = z[i];
-            }
-        }
-        s->margin[t] = z[best] - second;
-        best = pinned(p, first_row + t, z, X, best);
-        s->unit[t] = (uint16_t)best;
-        float gain = ff->kind == FF_SWITCH ? probability(z, X, best) : 1;
+        uint32_t best = s->unit[t];
+        float gain = ff->kind == FF_SWITCH ? probability(s->wide + t * X, X, best) : 1;
         s->alive[t] = 0;
         for (uint32_t i = best * width; i < (best + 1) * width; i++)
             s->alive[t] |= add_unit(p, &ff->s, i, gain, s->x + t * ff->d, s->y + t * ff->d);

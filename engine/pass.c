@@ -58,15 +58,19 @@ uint16_t pass_pinned(struct pin *pin, const float *z, uint32_t units)
 
 void pass_pin(struct pass *p, const struct ff_weights *w, size_t first_row, size_t n)
 {
-    if (p->n_pins == 0 || p->stage != TERRA_DECODER)
+    if (p->stage != TERRA_DECODER)
         return;
-    struct pin *pin = p->pin + (size_t)p->layer * p->step_blocks;
     const float *z = p->s.wide + n * w->ctl1.rows; /* as compute_choose lays it out */
-    for (size_t k = 0; k < w->blocks; k++)
-        for (size_t t = 0; pin[k].unit != TERRA_NO_UNIT && t < n; t++)
-            if (first_row + t >= pin[k].from)
-                p->s.unit[t * w->blocks + k] =
-                    pass_pinned(&pin[k], z + (t * w->blocks + k) * w->units, w->units);
+    for (size_t i = 0; i < p->n_pins; i++) {
+        struct pin *pin = &p->pin[i];
+        if (pin->layer != p->layer)
+            continue;
+        for (size_t t = 0; t < n; t++) {
+            size_t row = first_row + t, at = t * w->blocks + pin->block;
+            if (row >= pin->from && row < pin->to)
+                p->s.unit[at] = pass_pinned(pin, z + at * w->units, w->units);
+        }
+    }
 }
 
 /* The widest of everything a tile's row needs. */

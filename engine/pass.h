@@ -4,7 +4,7 @@
  *          the stacks.  A pass carries n rows (positions): the whole source in the
  *          encoder, the source or one token in the decoder.  Layers cut rows into tiles
  *          of at most `tile`, so scratch stays small.
- * Owns:    nothing itself; the session's arena holds the memory.
+ * Owns:    nothing itself; the session holds the memory, nearly all of it in its arena.
  * Errors:  layers cannot fail; a NaN or Inf is noted in `bad` and checked by the session.
  * Threads: one pass at a time.
  *
@@ -55,10 +55,11 @@ struct bad_value {
     const char *part; /* "attention" ... */
 };
 
-/* A block that takes `unit` whatever its controller says. */
+/* A block that takes `unit` in some decoder rows whatever its controller says. */
 struct pin {
-    uint16_t unit; /* TERRA_NO_UNIT: the controller's choice; TERRA_RUNNER_UP: not known yet */
-    size_t from;   /* first decoder row it holds for */
+    uint32_t layer, block;
+    uint16_t unit;   /* TERRA_RUNNER_UP: not known yet */
+    size_t from, to; /* rows [from, to); to SIZE_MAX: no end yet */
 };
 
 struct pass {
@@ -83,9 +84,9 @@ struct pass {
     uint16_t *step_unit;
     float *step_margin;
     uint8_t *step_alive;
-    struct pin *pin; /* [layers][step_blocks] of the decoder */
-    uint32_t n_pins; /* of them in use: nothing is looked up while it is 0 */
-    float *lens;     /* logits [layers][out_vocab] of step_row after each block; NULL: none */
+    struct pin *pin; /* [n_pins], in any order: no two of a block hold for the same row */
+    size_t n_pins;
+    float *lens; /* logits [layers][out_vocab] of step_row after each block; NULL: none */
 };
 
 static inline bool pass_cancelled(const struct pass *p)

@@ -88,7 +88,6 @@ static void layout(struct terra_session *s, struct arena *a)
     s->pass.step_margin = arena_get(a, layers * blocks, sizeof(float));
     s->pass.step_alive = arena_get(a, layers * blocks, 1);
     s->pass.step_blocks = (uint32_t)blocks;
-    s->pass.pin = arena_get(a, layers * blocks, sizeof *s->pass.pin);
     sampler_layout(&s->sampler, a, m->cfg.out_vocab);
 }
 
@@ -128,11 +127,30 @@ static void choose_sizes(struct terra_session *s)
 
 /* ---- pins ------------------------------------------------------------------------ */
 
-static void clear_pins(struct terra_session *s)
+/* From row `from` on the block is its controller's again.  Rows before it keep what they had
+ * where all rows pass again and again; elsewhere they never do, and the pin is forgotten. */
+static void end_pin(struct terra_session *s, uint32_t layer, uint32_t block, size_t from)
 {
-    for (size_t i = 0; i < (size_t)s->m->cfg.n_dec * s->pass.step_blocks; i++)
-        s->pass.pin[i].unit = TERRA_NO_UNIT;
-    s->pass.n_pins = 0;
+    struct pass *p = &s->pass;
+    for (size_t i = 0; i < p->n_pins; i++) {
+        struct pin *pin = &p->pin[i];
+        if (pin->layer != layer || pin->block != block || pin->to != SIZE_MAX)
+            continue;
+        pin->to = from;
+        if (!s->whole || pin->from >= from)
+            *pin = p->pin[--p->n_pins];
+        return;
+    }
+}
+
+static void add_pin(struct terra_session *s, struct pin pin)
+{
+    struct pass *p = &s->pass;
+    if (p->n_pins == s->pin_room) {
+        s->pin_room = s->pin_room ? 2 * s->pin_room : 8;
+        p->pin = xrealloc(p->pin, s->pin_room, sizeof *p->pin);
+    }
+    p->pin[p->n_pins++] = pin;
 }
 
 static const struct ff *decoder_ff(const struct terra_model *m, uint32_t layer)
@@ -159,10 +177,10 @@ bool terra_pin(struct terra_session *s, uint32_t layer, uint32_t block, uint16_t
                        ff->s.blocks);
     if (unit < TERRA_RUNNER_UP && unit >= ff->s.units)
         return err_set(e, ERR_USAGE, "unit %u: a block has %u, from 0", unit, ff->s.units);
-    struct pin *p = &s->pass.pin[(size_t)layer * s->pass.step_blocks + block];
-    s->pass.n_pins += (unit != TERRA_NO_UNIT) - (p->unit != TERRA_NO_UNIT);
-    p->unit = unit;
-    p->from = s->whole ? s->n_e + s->n_target + s->have_logits : s->fed;
+    size_t from = s->whole ? s->n_e + s->n_target + s->have_logits : s->fed;
+    end_pin(s, layer, block, from);
+    if (unit != TERRA_NO_UNIT)
+        add_pin(s, (struct pin){layer, block, unit, from, SIZE_MAX});
     return true;
 }
 
@@ -190,7 +208,6 @@ struct terra_session *terra_session_open(const struct terra_model *m,
         goto fail;
     }
     layout(s, &s->arena);
-    clear_pins(s);
     memset(s->pass.step_unit, 0xff, sizeof(uint16_t) * m->cfg.n_dec * s->pass.step_blocks);
     size_t tile = pass_tile(m);
     s->pass.m = m;
@@ -213,6 +230,7 @@ void terra_session_close(struct terra_session *s)
         return;
     compute_close(s->cx);
     arena_free(&s->arena);
+    free(s->pass.pin);
     free(s);
 }
 
@@ -295,7 +313,7 @@ bool terra_prefill(struct terra_session *s, const int32_t *source, size_t n_sour
     uint64_t start = clock_ns();
     s->ready = s->have_logits = false;
     s->n_source = s->n_e = s->n_target = s->fed = 0;
-    clear_pins(s);
+    s->pass.n_pins = 0;
     if (n_source > 0 && c->n_enc == 0)
         return err_set(e, ERR_INPUT,
                        "the model has no encoder: feed the text as target tokens");

@@ -20,6 +20,7 @@ struct terra_session {
     struct compute *cx;
     struct arena arena;
     struct pass pass;
+    size_t pin_room; /* of pass.pin, which grows in terra_pin alone */
     struct streams x;
     struct stack_state enc, dec;
     enum terra_dtype cache; /* how decoder keys and values are kept */

@@ -252,6 +252,69 @@ static void test_pin(void **state)
     }
 }
 
+/* What block 2 of the last layer took in each target row, when it last passed. */
+struct taken {
+    uint32_t layer, first;
+    uint16_t unit[N_TARGET];
+};
+
+static void note_taken(void *user, const struct terra_choices *c)
+{
+    struct taken *z = user;
+    if (c->stage != TERRA_DECODER || c->layer != z->layer)
+        return;
+    for (uint32_t i = 0; i < c->n_rows; i++) {
+        uint32_t row = c->first_row + i;
+        if (row >= z->first && row - z->first < N_TARGET)
+            z->unit[row - z->first] = c->unit[i * c->blocks + 2];
+    }
+}
+
+/* Pinned to `unit` from row 3, to another from row 8 and given back from row 9: every row
+ * keeps what it took, though all rows of an LSH model pass again for the next. */
+static void pin_twice(const char *name, uint16_t unit)
+{
+    struct err e = {0};
+    struct terra_model *m = open_model(name);
+    struct terra_session_opts o = plain_opts(TERRA_SPARSE);
+    struct taken z = {.layer = terra_model_config(m)->n_dec - 1}, before;
+    o.on_choices = note_taken;
+    o.user = &z;
+    struct terra_session *s = open_session(m, &o);
+    assert_true(terra_prefill(s, padded_source, 16, &e));
+    z.first = terra_source_rows(s);
+    assert_true(terra_feed(s, target, 3, NULL, &e));
+    assert_true(terra_pin(s, z.layer, 2, 1, &e)); /* for no row: it is replaced at once */
+    assert_true(terra_pin(s, z.layer, 2, unit, &e));
+    assert_true(terra_feed(s, target + 3, 4, NULL, &e));
+    assert_non_null(terra_logits(s, &e));
+    for (int i = 3; i < 8; i++)
+        assert_int_equal(z.unit[i], unit == TERRA_RUNNER_UP ? z.unit[3] : unit);
+    before = z;
+    assert_true(terra_accept(s, target[7], &e));
+    assert_true(terra_pin(s, z.layer, 2, 6, &e));
+    assert_non_null(terra_logits(s, &e));
+    assert_memory_equal(z.unit, before.unit, 8 * sizeof *z.unit);
+    assert_int_equal(z.unit[8], 6);
+    assert_true(terra_accept(s, target[8], &e));
+    assert_true(terra_pin(s, z.layer, 2, TERRA_NO_UNIT, &e));
+    assert_non_null(terra_logits(s, &e));
+    assert_memory_equal(z.unit, before.unit, 8 * sizeof *z.unit);
+    assert_int_equal(z.unit[8], 6);
+    terra_session_close(s);
+    terra_model_close(m);
+}
+
+static void test_pin_again(void **state)
+{
+    (void)state;
+    static const char *const name[] = {"c4_medium_tiny", "lsh"};
+    for (size_t i = 0; i < 2; i++) {
+        pin_twice(name[i], 5);
+        pin_twice(name[i], TERRA_RUNNER_UP);
+    }
+}
+
 static void test_second_choice(void **state)
 {
     (void)state;
@@ -628,6 +691,7 @@ int main(void)
         cmocka_unit_test(test_padding),
         cmocka_unit_test(test_sparse_is_masked),
         cmocka_unit_test(test_pin),
+        cmocka_unit_test(test_pin_again),
         cmocka_unit_test(test_second_choice),
         cmocka_unit_test(test_pin_limits),
         cmocka_unit_test(test_lens),
