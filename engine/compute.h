@@ -99,6 +99,7 @@ struct ff_weights {
 };
 
 /* unit, margin, alive: [n][blocks].  Controller in float32; the first of equal maxima wins.
+ * A block's margin is NaN if one of its logits is NaN or infinite.
  * z is scratch of n * (r + blocks * units) floats; behind the first n * r it holds the
  * controller's logits, bias included. */
 void compute_choose(struct compute *c, const struct ff_weights *w, const float *x, size_t n,

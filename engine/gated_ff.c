@@ -35,6 +35,7 @@ static void run_multiply(struct pass *p, const struct ff *ff, size_t first_row, 
     struct scratch *s = &p->s;
     size_t K = w->blocks, N = w->units;
     compute_choose(p->cx, w, s->x, n, s->wide, s->unit, s->margin);
+    pass_check(p, "controller", s->margin, n * K);
     pass_pin(p, w, first_row, n);
     const float *z = s->wide + n * w->ctl1.rows; /* as compute_choose lays it out */
     for (size_t t = 0; t < n; t++)
@@ -65,6 +66,7 @@ static void run_experts(struct pass *p, const struct ff *ff, size_t first_row, s
     struct scratch *s = &p->s;
     uint32_t X = ff->s.units, width = ff->f / X;
     choose_experts(p, ff, n);
+    pass_check(p, "controller", s->margin, n);
     pass_pin(p, &ff->s, first_row, n);
     for (size_t t = 0; t < n; t++) {
         uint32_t best = s->unit[t];

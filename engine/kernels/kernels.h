@@ -189,7 +189,7 @@ struct kernels {
     bool (*finite)(const float *x, size_t n);
 
     /* Index of the largest of n > 0 values, the first among equals, and the largest of the
-     * others (-FLT_MAX if there are none). */
+     * others (-FLT_MAX if there are none).  *top is NaN if one of them is NaN or infinite. */
     uint32_t (*best)(const float *x, size_t n, float *top, float *second);
 
     /* out[i] = round(x[i] / scale), ties to even, for the returned scale max |x| / 127; zeros

@@ -187,6 +187,8 @@ static uint32_t best(const float *x, size_t n, float *top, float *second)
             *second = x[i];
         }
     }
+    if (!all_finite(x, n))
+        *top = NAN;
     return at;
 }
 

@@ -481,15 +481,19 @@ INLINE size_t find(const float *x, size_t n, float v)
 static uint32_t best(const float *x, size_t n, float *top, float *second)
 {
     const size_t whole = n / LANES * LANES;
-    V h = v_set(-FLT_MAX), l = h;
+    V h = v_set(-FLT_MAX), l = h, bad = v_zero(); /* bad: 0, or NaN for good */
     for (size_t i = 0; i < whole; i += LANES) {
         V v = v_load(x + i);
+        bad = v_fma(v, v_zero(), bad);
         l = v_max(l, v_min(h, v));
         h = v_max(h, v);
     }
+    bool finite = v_equal(bad, v_zero()) == (1u << LANES) - 1;
     float max = v_most(h);
-    for (size_t i = whole; i < n; i++)
+    for (size_t i = whole; i < n; i++) {
+        finite = finite && isfinite(x[i]);
         max = x[i] > max ? x[i] : max;
+    }
     size_t at = find(x, n, max);
     at = at < n ? at : 0; /* a NaN among them */
     if (at < whole)       /* the best one's lane has its second left */
@@ -497,7 +501,7 @@ static uint32_t best(const float *x, size_t n, float *top, float *second)
     float others = v_most(h);
     for (size_t i = whole; i < n; i++)
         others = i != at && x[i] > others ? x[i] : others;
-    *top = x[at];
+    *top = finite ? x[at] : NAN;
     *second = others;
     return (uint32_t)at;
 }

@@ -324,6 +324,20 @@ static void test_sparse_ff_ties(void **s)
     run_sparse("sparse_ff_ties");
 }
 
+/* Any of the controller's n numbers that is not one is noticed, in every row. */
+static void check_controller(struct rig *r, float *number, size_t n, size_t rows)
+{
+    for (size_t i = 0; i < n; i++) {
+        float kept = number[i];
+        number[i] = NAN;
+        r->p.bad.found = false;
+        gated_ff_run(&r->p, &r->item.ff, 0, rows);
+        assert_true(r->p.bad.found);
+        assert_string_equal(r->p.bad.part, "controller");
+        number[i] = kept;
+    }
+}
+
 static void test_sparse_ff_times_controller(void **s)
 {
     (void)s;
@@ -336,6 +350,12 @@ static void test_sparse_ff_times_controller(void **s)
     gated_ff_run(&r.p, &r.item.ff, 0, n);
     check_choice(&r, r.p.s.unit);
     check(&r, r.p.s.y);
+    struct ff_weights *w = &r.item.ff.s;
+    size_t all = (size_t)w->blocks * w->units;
+    float *bias = keep(&r, all, sizeof *bias);
+    memcpy(bias, w->ctlb, all * sizeof *bias);
+    w->ctlb = bias;
+    check_controller(&r, bias, all, n);
     rig_close(&r);
 }
 
@@ -359,6 +379,8 @@ static void run_experts(const char *name, enum ff_kind kind)
     gated_ff_run(&r.p, ff, 0, n);
     check_choice(&r, r.p.s.unit);
     check(&r, r.p.s.y);
+    check_controller(&r, (float *)(uintptr_t)ff->router.data,
+                     (size_t)ff->router.rows * ff->router.cols, n);
     rig_close(&r);
 }
 

@@ -615,8 +615,8 @@ static void copy_file(const char *from, const char *to, const char *name, struct
     fclose(f);
 }
 
-/* A copy of the model in which every float of one tensor is a NaN. */
-static void poison(const char *dir, const char *tensor)
+/* A copy of the model in which one float of a tensor, or every one (-1), is a NaN. */
+static void poison(const char *dir, const char *tensor, long at_float)
 {
     struct buf b = {0};
     char from[512], path[512], key[128];
@@ -632,13 +632,27 @@ static void poison(const char *dir, const char *tensor)
     assert_non_null(at = strstr(at, "\"data_offsets\""));
     assert_non_null(at = strchr(at, '['));
     assert_int_equal(sscanf(at, "[ %llu , %llu", &begin, &end), 2);
-    memset(b.data + 8 + header + begin, 0xff, end - begin);
+    if (at_float >= 0)
+        memset(b.data + 8 + header + begin + 4 * (size_t)at_float, 0xff, 4);
+    else
+        memset(b.data + 8 + header + begin, 0xff, end - begin);
     snprintf(path, sizeof path, "%s/model.safetensors", dir);
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
     assert_int_equal(fwrite(b.data, 1, b.len, f), b.len);
     fclose(f);
     buf_free(&b);
+}
+
+static void remove_copy(const char *dir)
+{
+    static const char *const name[] = {"config.json", "model.safetensors"};
+    char path[64];
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, name[i]);
+        unlink(path);
+    }
+    rmdir(dir);
 }
 
 static void test_nan_names_the_layer(void **state)
@@ -657,9 +671,9 @@ static void test_nan_names_the_layer(void **state)
                  {"loss.b", "logits", "logits", false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct err e = {0};
-        char dir[] = "/tmp/terra-test-XXXXXX", path[64];
+        char dir[] = "/tmp/terra-test-XXXXXX";
         assert_non_null(mkdtemp(dir));
-        poison(dir, cases[i].tensor);
+        poison(dir, cases[i].tensor, -1);
         struct terra_model *m = terra_model_open(dir, &e);
         if (!m)
             fail_msg("%s", e.msg);
@@ -676,11 +690,41 @@ static void test_nan_names_the_layer(void **state)
         assert_non_null(strstr(e.msg, cases[i].part));
         terra_session_close(s);
         terra_model_close(m);
-        snprintf(path, sizeof path, "%s/config.json", dir);
-        unlink(path);
-        snprintf(path, sizeof path, "%s/model.safetensors", dir);
-        unlink(path);
-        rmdir(dir);
+        remove_copy(dir);
+    }
+}
+
+static void assert_bad_controller(const struct err *e)
+{
+    assert_int_equal(e->kind, ERR_NUMERIC);
+    assert_non_null(strstr(e->msg, "decoder block 1"));
+    assert_non_null(strstr(e->msg, "controller"));
+}
+
+/* Of all logits only one, which wins nowhere: many rows at once, and one. */
+static void test_nan_in_any_lane(void **state)
+{
+    (void)state;
+    for (long lane = 0; lane < 16; lane++) {
+        struct err e = {0};
+        char dir[] = "/tmp/terra-test-XXXXXX";
+        assert_non_null(mkdtemp(dir));
+        poison(dir, "dec.1.ff.ctlb", 16 + lane);
+        struct terra_model *m = terra_model_open(dir, &e);
+        if (!m)
+            fail_msg("%s", e.msg);
+        for (int mode = TERRA_SPARSE; mode <= TERRA_OPEN; mode++) {
+            struct terra_session_opts o = plain_opts((enum terra_mode)mode);
+            struct terra_session *s = open_session(m, &o);
+            assert_false(terra_prefill(s, source, n_source, &e));
+            assert_bad_controller(&e);
+            assert_true(terra_prefill(s, NULL, 0, &e));
+            assert_null(terra_logits(s, &e));
+            assert_bad_controller(&e);
+            terra_session_close(s);
+        }
+        terra_model_close(m);
+        remove_copy(dir);
     }
 }
 
@@ -703,6 +747,7 @@ int main(void)
         cmocka_unit_test(test_position_limit),
         cmocka_unit_test(test_cancel_within_a_layer),
         cmocka_unit_test(test_nan_names_the_layer),
+        cmocka_unit_test(test_nan_in_any_lane),
     };
     return cmocka_run_group_tests_name("session", tests, NULL, NULL);
 }
