@@ -189,6 +189,8 @@ static bool run(struct terra_search *x, const struct terra_sampling *p, size_t m
         for (uint32_t i = 0; i < x->n_now; i++)
             if (!extend(x, i, p, e))
                 return false;
+        if (x->n_candidates == 0) /* nothing may be written: what there is stands */
+            break;
         if (!choose(x, e))
             return false;
     }

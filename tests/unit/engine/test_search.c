@@ -243,6 +243,40 @@ static void what_is_tried_is_not_reported(void **state)
     terra_model_close(m);
 }
 
+/* Where every token but the padding is forbidden, what is written so far stands. */
+static void nothing_left_to_write(void **state)
+{
+    (void)state;
+    enum { LEFT = 4 };
+    struct err e = {0};
+    struct terra_model *m = open_model("factored_positions");
+    struct terra_session_opts o = {.threads = 1, .max_source = 32, .max_target = 256};
+    struct terra_session *s = terra_session_open(m, &o, &e);
+    const struct terra_sampling p = {.no_repeat_ngram = 1, .min_tokens = 1000};
+    int32_t V = (int32_t)terra_model_config(m)->out_vocab, used[256];
+    const int32_t *id;
+    size_t n, n_used = 0;
+    for (int32_t i = TERRA_EOS + 1; i < V - LEFT; i++)
+        used[n_used++] = i;
+    struct terra_search *x = NULL;
+    for (size_t left = LEFT; left != SIZE_MAX; left--) {
+        assert_true(terra_prefill(s, source, 16, &e));
+        assert_true(terra_feed(s, used, n_used, NULL, &e));
+        x = x ? x : terra_search_open(s, 2, 2 * LEFT, &e);
+        assert_true(terra_search_run(x, &p, LEFT + 1, &id, &n, &e));
+        assert_int_equal(n, left);
+        for (size_t i = 0; i < n; i++) {
+            assert_true(id[i] >= V - LEFT);
+            for (size_t k = 0; k < i; k++)
+                assert_int_not_equal(id[i], id[k]);
+        }
+        used[n_used++] = V - (int32_t)left;
+    }
+    terra_search_close(x);
+    terra_session_close(s);
+    terra_model_close(m);
+}
+
 /* As taking the tokens one by one, and the session is where it was. */
 static void given_texts_are_scored(void **state)
 {
@@ -316,6 +350,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_as_from_scratch),
         cmocka_unit_test(what_is_tried_is_not_reported),
+        cmocka_unit_test(nothing_left_to_write),
         cmocka_unit_test(given_texts_are_scored),
         cmocka_unit_test(refused),
     };
