@@ -576,10 +576,11 @@ static const struct field fields[] = {
     FLAG("forget_dense", FILE_, config.forget_dense),
     WHOLE("half_before_layer", FILE_, config.half_before, 0, MAX_LAYERS),
     WHOLE("double_after_layer", FILE_, config.double_after, 0, MAX_LAYERS),
-    WHOLE("ff_block", FILE_, config.ff_block, 0, 1 << 16),
+    /* of a block's units the last one's number is below TERRA_RUNNER_UP */
+    WHOLE("ff_block", FILE_, config.ff_block, 0, TERRA_RUNNER_UP),
     WHOLE("ff_rank", FILE_, config.ff_rank, 0, CONFIG_MAX_SIZE),
     FLAG("ff_multiply", FILE_, config.ff_multiply),
-    WHOLE("ff_experts", FILE_, config.ff_experts, 0, UINT16_MAX),
+    WHOLE("ff_experts", FILE_, config.ff_experts, 0, TERRA_RUNNER_UP),
     FLAG("ff_switch", FILE_, config.ff_switch),
     OTHER("ff_sru", read_sru, FILE_, config, 1 << 16),
     WHOLE("loss_modules", FILE_, config.loss_modules, 0, CONFIG_MAX_SIZE),

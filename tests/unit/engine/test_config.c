@@ -177,6 +177,10 @@ static void test_refusals(void **state)
         {SMALL("\"max_target\": 65, "), "config.json: max_target: 65, there are 64 positions"},
         {SMALL("\"ff_block\": 7, \"ff_rank\": 2, "),
          "config.json: ff_block: 7 does not divide a d_ff of 64"},
+        {SMALL("\"ff_block\": 65535, "), /* the last two units' numbers say something else */
+         "config.json: ff_block: 65535, wanted a whole number 0..65534"},
+        {SMALL("\"ff_experts\": 65535, "),
+         "config.json: ff_experts: 65535, wanted a whole number 0..65534"},
         {SMALL("\"ff_block\": 8, "), "config.json: ff_rank: missing, it is needed by ff_block"},
         {SMALL("\"ff_rank\": 8, "), "config.json: ff_rank: has no meaning without ff_block"},
         {SMALL("\"loss_modules\": 3, "),
