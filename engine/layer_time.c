@@ -151,7 +151,8 @@ static void measure(struct bench *b, uint32_t rounds, double *dense_ns, double *
 bool terra_layer_time(const struct terra_layer_shape *s, uint32_t threads, uint32_t rounds,
                       double *dense_ns, double *sparse_ns, struct err *e)
 {
-    if (!s->d || !s->unit || !s->rank || !s->batch || s->f % s->unit || s->unit > UINT16_MAX)
+    if (!s->d || !s->f || !s->unit || !s->rank || !s->batch || s->f % s->unit ||
+        s->unit > UINT16_MAX)
         return err_set(e, ERR_USAGE, "a layer of %u units cannot be cut into blocks of %u",
                        s->f, s->unit);
     struct bench *b = xcalloc(1, sizeof *b);

@@ -291,9 +291,25 @@ static void a_residual_step_is_its_parts(void **state)
             check_residual((enum terra_dtype)t, packed);
 }
 
+static void a_layer_of_nothing_is_not_timed(void **state)
+{
+    (void)state;
+    const struct terra_layer_shape some = {
+        .d = 8, .f = 32, .unit = 16, .rank = 4, .batch = 1, .dtype = TERRA_F32};
+    struct err e = {0};
+    double dense, sparse;
+    for (int i = 0; i < 5; i++) {
+        struct terra_layer_shape s = some;
+        *(uint32_t *[]){&s.d, &s.f, &s.unit, &s.rank, &s.batch}[i] = 0;
+        assert_false(terra_layer_time(&s, 1, 1, &dense, &sparse, &e));
+        assert_int_equal(e.kind, ERR_USAGE);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(sparse_is_masked),
-                                       cmocka_unit_test(a_residual_step_is_its_parts)};
+                                       cmocka_unit_test(a_residual_step_is_its_parts),
+                                       cmocka_unit_test(a_layer_of_nothing_is_not_timed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
