@@ -68,11 +68,6 @@ const struct kernels *compute_kernels(const struct compute *c)
     return c->k;
 }
 
-struct pool *compute_pool(const struct compute *c)
-{
-    return c->pool;
-}
-
 /* ---- fetching ahead ---------------------------------------------------------- */
 
 void compute_soon(struct compute *c, const struct span *list, uint32_t n, uint32_t pace)

@@ -11,7 +11,6 @@
 #define TERRA_COMPUTE_H
 
 #include "engine/kernels/kernels.h"
-#include "engine/pool.h"
 
 #include <stdatomic.h>
 
@@ -22,7 +21,6 @@ struct compute *compute_open(uint32_t threads, const char *kernels, struct err *
 void compute_close(struct compute *c);
 uint32_t compute_threads(const struct compute *c);
 const struct kernels *compute_kernels(const struct compute *c);
-struct pool *compute_pool(const struct compute *c);
 
 /* Memory that the coming calls will read, in that order.  Calls bound by multiplies fetch it
  * into the cache along the way, at this pace (struct fetch).  The list stays the caller's; n 0

@@ -7,6 +7,7 @@
 #define TERRA_COMPUTE_INTERNAL_H
 
 #include "engine/compute.h"
+#include "engine/pool.h"
 
 #include <string.h>
 

@@ -431,23 +431,14 @@ static void bind_decoder(struct binder *b, struct terra_model *m)
         bool half = c->half_before && i + 1 == c->half_before;
         bool twice = c->double_after && i == c->double_after;
         bind_block(b, &m->dec, c, "dec", i, d, f, c->n_dec_att);
-        for (int step = 0; step < 1 + half + twice && !b->failed; step++) {
+        for (int step = 0; step < 1 + half + twice; step++) {
             if (step > 0) {
                 m->dec.item[m->dec.n++].kind = ITEM_WIDEN;
                 d *= 2;
                 f *= 2;
             }
-            if (!forget_after(n_items, c->forget, ++done))
-                continue;
-            if (c->forget_dense && d != m->d_out) {
-                b->failed = true;
-                err_set(b->e, ERR_MODEL,
-                        "config.json: a forgetting layer of width %u comes before the widening "
-                        "to %u",
-                        d, m->d_out);
-                break;
-            }
-            bind_forget(b, &m->dec, "dec", done, c->forget_dense, d);
+            if (forget_after(n_items, c->forget, ++done)) /* config_check: d is the last one */
+                bind_forget(b, &m->dec, "dec", done, c->forget_dense, d);
         }
     }
 }

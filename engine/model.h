@@ -116,8 +116,7 @@ struct terra_model {
     char *path;
     struct tensor_file file; /* empty for a preset */
     void *made_up;           /* preset's weights, NULL otherwise */
-    size_t made_up_bytes;
-    struct pack *packs; /* copies in packed form, see model_pack.c */
+    struct pack *packs;      /* copies in packed form, see model_pack.c */
     struct arena packed;
     struct terra_vocab *vocab;
     struct mat emb, out_emb;
@@ -127,7 +126,7 @@ struct terra_model {
     struct norm merge_ln, ln_out;
     struct projection loss;
     struct terra_model_info info;
-    uint32_t d_enc, d_dec_first, d_out; /* widths */
+    uint32_t d_enc, d_out; /* widths */
 };
 
 /* Where a file's or a preset's tensors come from.  `find` is asked with the shape that

@@ -289,7 +289,6 @@ struct terra_model *terra_model_preset(const char *preset, enum terra_dtype dtyp
         return NULL;
     }
     m->made_up = memory;
-    m->made_up_bytes = dry.used;
     if (!model_pack(m, e)) {
         terra_model_close(m);
         return NULL;
