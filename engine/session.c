@@ -567,6 +567,14 @@ static uint64_t major_faults(void)
     return getrusage(RUSAGE_SELF, &r) == 0 ? (uint64_t)r.ru_majflt : 0;
 }
 
+/* Gated layers are gathered in every mode. */
+static uint64_t weight_bytes(const struct terra_session *s)
+{
+    const struct terra_model *m = s->m;
+    bool gathered = s->o.mode == TERRA_SPARSE || m->cfg.ff_multiply || m->cfg.ff_experts;
+    return gathered ? m->info.bytes_sparse : m->info.bytes_dense;
+}
+
 /* Keys and values of every cached row, and the row just written. */
 static uint64_t cache_bytes(const struct terra_session *s)
 {
@@ -610,8 +618,7 @@ static bool step(struct terra_session *s, const struct terra_sampling *p, int32_
         out->part_ns[TERRA_PART_OTHER] = out->ns > known ? out->ns - known : 0;
         out->major_faults = major_faults() - faults;
     }
-    out->weight_bytes =
-        s->o.mode == TERRA_SPARSE ? s->m->info.bytes_sparse : s->m->info.bytes_dense;
+    out->weight_bytes = weight_bytes(s);
     out->cache_bytes = cache_bytes(s);
     out->layers = s->m->cfg.n_dec;
     out->blocks = s->pass.step_blocks;

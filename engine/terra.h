@@ -39,7 +39,8 @@
 
 enum terra_dtype { TERRA_F32, TERRA_BF16, TERRA_I8 };
 
-/* How a model with a sparse feed-forward is run.  A dense model ignores it. */
+/* How a model with a sparse feed-forward is run.  A dense model ignores it, and so does one
+ * with ff_multiply or ff_experts: what it chose is always gathered. */
 enum terra_mode {
     TERRA_SPARSE, /* gather only the chosen units */
     TERRA_MASKED, /* compute all units, apply the mask: the same function */

@@ -636,6 +636,42 @@ static void test_bytes_per_token(void **state)
     }
 }
 
+/* Layers that are gathered in every mode say so. */
+static void test_bytes_by_mode(void **state)
+{
+    (void)state;
+#define LITTLE                                                                                 \
+    "{\"format\": \"terra-1\", \"vocab_size\": 20, \"d_model\": 8, \"d_ff\": 16, "             \
+    "\"n_heads\": 2, \"n_encoder_layers\": 0, \"n_decoder_layers\": 1, \"positions\": "        \
+    "{\"type\": \"none\"}, \"decoder_attention\": {\"type\": \"dense\"}, "
+    static const struct {
+        const char *json;
+        bool always;
+    } cases[] = {{LITTLE "\"ff_block\": 4, \"ff_rank\": 2}", false},
+                 {LITTLE "\"ff_block\": 4, \"ff_rank\": 2, \"ff_multiply\": true}", true},
+                 {LITTLE "\"ff_experts\": 4}", true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct terra_model_info info;
+        struct maker *mk = maker_open(1, TERRA_F32);
+        struct terra_model *m = model_of(cases[i].json, mk);
+        terra_model_info(m, &info);
+        assert_true(info.bytes_sparse < info.bytes_dense);
+        for (int mode = TERRA_SPARSE; mode <= TERRA_OPEN; mode++) {
+            struct err e = {0};
+            struct terra_session_opts o = {.mode = (enum terra_mode)mode, .threads = 1};
+            struct terra_session *s = terra_session_open(m, &o, &e);
+            struct terra_token t;
+            assert_true(terra_prefill(s, NULL, 0, &e));
+            assert_true(terra_next(s, &(struct terra_sampling){0}, &t, &e));
+            bool gathered = mode == TERRA_SPARSE || cases[i].always;
+            assert_int_equal(t.weight_bytes, gathered ? info.bytes_sparse : info.bytes_dense);
+            terra_session_close(s);
+        }
+        terra_model_close(m);
+        maker_close(mk);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -643,6 +679,7 @@ int main(void)
         cmocka_unit_test(test_missing_tensor),
         cmocka_unit_test(test_mixed_without_rotations),
         cmocka_unit_test(test_bytes_per_token),
+        cmocka_unit_test(test_bytes_by_mode),
     };
     return cmocka_run_group_tests_name("config space", tests, NULL, NULL);
 }
