@@ -461,7 +461,7 @@ bool terra_feed(struct terra_session *s, const int32_t *ids, size_t n, float *lo
 
 const float *terra_logits(struct terra_session *s, struct err *e)
 {
-    if (s->have_logits)
+    if (s->ready && s->have_logits)
         return s->logits;
     uint64_t start = clock_ns();
     if (!run_rows(s, s->n_target + 1, s->n_target, s->logits, e))

@@ -728,6 +728,27 @@ static void test_nan_in_any_lane(void **state)
     }
 }
 
+/* Logits that could not be sampled from are gone with their timeline. */
+static void test_no_logits_without_a_timeline(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct terra_model *m = open_model("c4_medium_tiny");
+    struct terra_session_opts o = plain_opts(TERRA_SPARSE);
+    struct terra_session *s = open_session(m, &o);
+    struct terra_token t;
+    assert_true(terra_prefill(s, source, n_source, &e));
+    float *y = (float *)(uintptr_t)terra_logits(s, &e);
+    assert_non_null(y);
+    y[3] = NAN;
+    assert_false(terra_next(s, &(struct terra_sampling){0}, &t, &e));
+    assert_int_equal(e.kind, ERR_NUMERIC);
+    assert_null(terra_logits(s, &e));
+    assert_int_equal(e.kind, ERR_USAGE);
+    terra_session_close(s);
+    terra_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -748,6 +769,7 @@ int main(void)
         cmocka_unit_test(test_cancel_within_a_layer),
         cmocka_unit_test(test_nan_names_the_layer),
         cmocka_unit_test(test_nan_in_any_lane),
+        cmocka_unit_test(test_no_logits_without_a_timeline),
     };
     return cmocka_run_group_tests_name("session", tests, NULL, NULL);
 }
