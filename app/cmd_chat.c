@@ -139,6 +139,14 @@ static bool do_summarize(struct chat *h, const char *arg, struct err *e)
     return cli_summarize(&h->c, &h->doc, &none, e);
 }
 
+/* The next run opens a recorder by the settings as they are then, in the same session. */
+static void renew_recorder(struct cli *c)
+{
+    int64_t session = c->recorder ? recorder_session(c->recorder) : 0;
+    cli_record_end(c);
+    c->want_session = session ? session : c->want_session;
+}
+
 static bool do_new(struct chat *h, const char *arg, struct err *e)
 {
     (void)arg;
@@ -147,6 +155,61 @@ static bool do_new(struct chat *h, const char *arg, struct err *e)
     h->c.want_session = -1; /* none of the options' */
     buf_clear(&h->last);
     h->by = NULL;
+    return true;
+}
+
+static bool do_model(struct chat *h, const char *arg, struct err *e)
+{
+    struct cli *c = &h->c;
+    if (!*arg)
+        return err_set(e, ERR_USAGE, "/model PATH");
+    struct terra_model *m = setup_open_model(&c->config, arg, e);
+    if (!m)
+        return false;
+    renew_recorder(c);
+    h->by = NULL;
+    terra_session_close(c->session);
+    terra_model_close(c->model);
+    c->session = NULL;
+    c->model = m;
+    c->shape = terra_model_config(m);
+    c->vocab = terra_model_vocab(m);
+    c->out.vocab = c->vocab;
+    cli_note(c, "model %s", c->shape->name);
+    return user_config_set(&c->config, CONFIG_MODEL, arg, CONFIG_FLAG, "/model", e);
+}
+
+static bool do_log(struct chat *h, const char *arg, struct err *e)
+{
+    struct user_config *u = &h->c.config;
+    if (!*arg || !user_config_set(u, CONFIG_LOG, arg, CONFIG_FLAG, "/log", e))
+        return err_set(e, ERR_USAGE, "/log on or /log off");
+    if (config_bool(u, CONFIG_LOG) && h->c.args->no_log) {
+        user_config_set(u, CONFIG_LOG, "false", CONFIG_FLAG, "--no-log", e);
+        return err_set(e, ERR_USAGE, "the program was started with --no-log");
+    }
+    renew_recorder(&h->c);
+    return true;
+}
+
+/* A setting, and what has to be opened anew for the next run to go by it. */
+static bool change(struct chat *h, enum config_key k, const char *value, struct err *e)
+{
+    struct cli *c = &h->c;
+    if (k == CONFIG_LOG)
+        return do_log(h, value, e);
+    if (k == CONFIG_MODEL)
+        return do_model(h, value, e);
+    if (k == CONFIG_DB)
+        return err_set(e, ERR_USAGE, "db is chosen when terra starts: --db FILE");
+    if (!user_config_set(&c->config, k, value, CONFIG_FLAG, "/set", e))
+        return false;
+    if (k == CONFIG_THREADS || k == CONFIG_MODE) { /* the session is built for them */
+        terra_session_close(c->session);
+        c->session = NULL;
+    }
+    if (k == CONFIG_THREADS || k == CONFIG_TRACE) /* the recorder too */
+        renew_recorder(c);
     return true;
 }
 
@@ -172,34 +235,7 @@ static bool do_set(struct chat *h, const char *arg, struct err *e)
         return err_set(e, ERR_USAGE, "no setting '%s'; /set lists them", name);
     if (!arg[at])
         return err_set(e, ERR_USAGE, "/set %s VALUE (now %s)", name, config_text(u, k));
-    if (k == CONFIG_THREADS || k == CONFIG_MODE) { /* the session is built for them */
-        terra_session_close(h->c.session);
-        h->c.session = NULL;
-    }
-    return user_config_set(u, k, arg + at, CONFIG_FLAG, "/set", e);
-}
-
-static bool do_model(struct chat *h, const char *arg, struct err *e)
-{
-    struct cli *c = &h->c;
-    if (!*arg)
-        return err_set(e, ERR_USAGE, "/model PATH");
-    struct terra_model *m = setup_open_model(&c->config, arg, e);
-    if (!m)
-        return false;
-    int64_t session = c->recorder ? recorder_session(c->recorder) : 0;
-    cli_record_end(c);
-    c->want_session = session ? session : c->want_session;
-    h->by = NULL;
-    terra_session_close(c->session);
-    terra_model_close(c->model);
-    c->session = NULL;
-    c->model = m;
-    c->shape = terra_model_config(m);
-    c->vocab = terra_model_vocab(m);
-    c->out.vocab = c->vocab;
-    cli_note(c, "model %s", c->shape->name);
-    return true;
+    return change(h, k, arg + at, e);
 }
 
 static bool need_store(struct chat *h, struct err *e)
@@ -283,18 +319,6 @@ static bool do_export(struct chat *h, const char *arg, struct err *e)
         ok = err_set(e, ERR_RESOURCE, "%s: %s", path, strerror(errno));
     fflush(stdout);
     return ok;
-}
-
-static bool do_log(struct chat *h, const char *arg, struct err *e)
-{
-    bool on = strcmp(arg, "on") == 0;
-    if (!on && strcmp(arg, "off") != 0)
-        return err_set(e, ERR_USAGE, "/log on or /log off");
-    if (on && h->c.args->no_log)
-        return err_set(e, ERR_USAGE, "the program was started with --no-log");
-    cli_record_end(&h->c);
-    return user_config_set(&h->c.config, CONFIG_LOG, on ? "true" : "false", CONFIG_FLAG, "/log",
-                           e);
 }
 
 static bool do_stats(struct chat *h, const char *arg, struct err *e)
