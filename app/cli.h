@@ -96,6 +96,10 @@ const char *cli_bytes(uint64_t bytes, char out[24]);
  * opened if they are not.  `ref` may be empty (zeroed). */
 bool cli_summarize(struct cli *c, const struct document *doc, const struct document *ref,
                    struct err *e);
+/* Compares a document, or what the command line names if it is NULL, by the settings;
+ * against NULL is "masked".  The session is closed; model and recorder are opened if they
+ * are not. */
+bool cli_compare(struct cli *c, const struct document *doc, const char *against, struct err *e);
 
 /* ---- commands: each returns the exit status ----------------------------------- */
 

@@ -24,6 +24,7 @@ struct chat {
     struct reply reply;              /* its result, for /stats */
     struct terra_ids source, target; /* of the last reply, for /continue */
     const struct terra_model *by;    /* what wrote it; NULL: nothing */
+    int64_t run;                     /* as it is stored, RECORDER_LAST if it waits; 0: not */
     bool replied, tty, quit;
 };
 
@@ -56,11 +57,27 @@ static void new_reply(struct chat *h)
                               .written = &h->target};
 }
 
+static int64_t newest_run(const struct recorder *r)
+{
+    if (!r || !recorder_saves(r))
+        return 0;
+    int64_t id = recorder_run_id(r);
+    return id ? id : RECORDER_LAST;
+}
+
+/* Before other runs follow the last reply's. */
+static void settle_run(struct chat *h)
+{
+    if (h->run == RECORDER_LAST)
+        h->run = h->c.recorder ? recorder_run_id(h->c.recorder) : 0;
+}
+
 static bool write_reply(struct chat *h, struct err *e)
 {
     bool ok = reply_open(&h->c, &h->reply, e) && reply_run(&h->c, &h->reply, e);
     h->replied = h->reply.result.n_tokens > 0;
     h->by = h->replied ? h->c.model : NULL;
+    h->run = newest_run(h->c.recorder);
     return ok;
 }
 
@@ -97,7 +114,7 @@ static bool do_continue(struct chat *h, const char *arg, struct err *e)
     new_reply(h);
     h->reply.style = style;
     h->reply.forced = &forced;
-    h->reply.parent = h->c.recorder ? RECORDER_LAST : 0;
+    h->reply.parent = h->run;
     bool ok = write_reply(h, e);
     h->reply.forced = NULL;
     terra_ids_free(&forced);
@@ -132,6 +149,7 @@ static bool do_load(struct chat *h, const char *arg, struct err *e)
 static bool do_summarize(struct chat *h, const char *arg, struct err *e)
 {
     struct document none = {0};
+    settle_run(h);
     if (*arg && !do_load(h, arg, e))
         return false;
     if (!h->doc.text)
@@ -343,21 +361,15 @@ static bool do_stats(struct chat *h, const char *arg, struct err *e)
     return true;
 }
 
-/* Runs as the command does, on the last prompt or document. */
+/* Of the document, or else of the last prompt. */
 static bool do_compare(struct chat *h, const char *arg, struct err *e)
 {
-    struct args a = *h->c.args;
-    a.cmd = CMD_COMPARE;
-    a.n_pos = 0;
-    a.against = *arg ? arg : NULL;
-    a.prompt = h->doc.text ? h->doc.text : buf_str(&h->last);
-    a.allow_truncate = true;
-    if (h->c.model)
-        a.model = terra_model_path(h->c.model);
-    if (!*a.prompt)
+    struct document last = {.name = "prompt", .text = h->last.data, .n = h->last.len};
+    const struct document *doc = h->doc.text ? &h->doc : &last;
+    if (doc->n == 0)
         return err_set(e, ERR_USAGE, "nothing to compare on: ask something or /load a file");
-    cmd_compare(&a); /* says what is wrong itself */
-    return true;
+    settle_run(h);
+    return cli_compare(&h->c, doc, *arg ? arg : NULL, e);
 }
 
 static bool do_help(struct chat *h, const char *arg, struct err *e);

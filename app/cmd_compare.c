@@ -18,8 +18,10 @@
 
 struct job {
     struct cli *c;
-    struct document doc;
-    struct terra_model *other; /* NULL: the same weights */
+    const struct document *doc; /* NULL: what the command line names */
+    const char *against;        /* NULL: masked */
+    struct document own;        /* when doc was NULL */
+    struct terra_model *other;  /* NULL: the same weights */
     struct terra_ids source[2];
     const char *style;
     uint64_t tok_total, tok_read;
@@ -37,16 +39,19 @@ static bool read_text(struct job *j, struct err *e)
 {
     struct cli *c = j->c;
     const struct args *a = c->args;
+    if (j->doc)
+        return true;
+    j->doc = &j->own;
     if (a->prompt && a->n_pos)
         return err_set(e, ERR_USAGE, "give either a file or --prompt");
     if (a->prompt)
-        return document_from_bytes(a->prompt, strlen(a->prompt), "prompt", &j->doc, e);
+        return document_from_bytes(a->prompt, strlen(a->prompt), "prompt", &j->own, e);
     if (!a->n_pos && isatty(STDIN_FILENO))
         return err_set(e, ERR_USAGE, "usage: terra compare FILE|- or --prompt TEXT");
     struct document_opts o = {.max_bytes =
                                   (uint64_t)config_int(&c->config, CONFIG_MAX_DOCUMENT),
                               .cancel = signals_cancel()};
-    return document_read(a->n_pos ? a->pos[0] : "-", &o, &j->doc, e);
+    return document_read(a->n_pos ? a->pos[0] : "-", &o, &j->own, e);
 }
 
 /* The source for one side: each model has its own vocabulary and context. */
@@ -62,15 +67,15 @@ static bool make_source(struct job *j, const struct terra_model *m, int side, st
                                .cancel = signals_cancel()};
     struct summarize_plan plan;
     if (c->args->ids)
-        return cli_parse_ids(j->doc.text, o.config->vocab, &j->source[side], e);
+        return cli_parse_ids(j->doc->text, o.config->vocab, &j->source[side], e);
     if (!setup_style(o.config, config_text(&c->config, CONFIG_STYLE), &o.style, &j->style, e) ||
-        !summarize_plan(&o, j->doc.text, j->doc.n, &plan, e))
+        !summarize_plan(&o, j->doc->text, j->doc->n, &plan, e))
         return false;
     const struct summarize_chunk *chunk = plan.chunk;
     bool ok = plan.n_chunks > 0
-                  ? summarize_source(&o, j->doc.text + chunk->start, chunk->end - chunk->start,
+                  ? summarize_source(&o, j->doc->text + chunk->start, chunk->end - chunk->start,
                                      &j->source[side], e)
-                  : err_set(e, ERR_INPUT, "%s: only white space", j->doc.name);
+                  : err_set(e, ERR_INPUT, "%s: only white space", j->doc->name);
     j->tok_total = plan.tok_total;
     j->tok_read = plan.tok_read;
     summarize_plan_free(&plan);
@@ -80,9 +85,10 @@ static bool make_source(struct job *j, const struct terra_model *m, int side, st
 static bool prepare(struct job *j, struct err *e)
 {
     struct cli *c = j->c;
-    const char *against = c->args->against ? c->args->against : "masked", *path = NULL;
+    const char *against = j->against ? j->against : "masked", *path = NULL;
     struct compare_opts *o = &j->opts;
-    if (!compare_parse(against, &o->kind, &path, e) || !read_text(j, e) || !cli_model(c, e))
+    if (!compare_parse(against, &o->kind, &path, e) || !read_text(j, e) ||
+        (!c->model && !cli_model(c, e)))
         return false;
     if (o->kind == COMPARE_MODEL) {
         j->other = setup_open_model(&c->config, path, e);
@@ -149,8 +155,8 @@ static void begin_runs(struct job *j)
     for (int side = 0; side < 2; side++) {
         struct recorder_run run = {.kind = STORE_COMPARE,
                                    .mode = (enum store_mode)j->opts.side[side].mode,
-                                   .prompt = j->doc.text,
-                                   .n_prompt = j->doc.n,
+                                   .prompt = j->doc->text,
+                                   .n_prompt = j->doc->n,
                                    .params = buf_str(&params),
                                    .seed = j->opts.sampling.seed,
                                    .n_in = (int64_t)j->source[side].n,
@@ -158,7 +164,8 @@ static void begin_runs(struct job *j)
                                    .pair = pair,
                                    .chunk = -1};
         if (side == 1) {
-            struct recorder_opts o = {.store = c->store,
+            bool wanted = config_bool(&c->config, CONFIG_LOG); /* a chat's store stays open */
+            struct recorder_opts o = {.store = wanted ? c->store : NULL,
                                       .model = j->opts.side[1].model,
                                       .trace = setup_trace(&c->config),
                                       .build = "terra " TERRA_VERSION,
@@ -319,9 +326,10 @@ static bool compare(struct job *j, struct err *e)
     if (!prepare(j, e))
         return false;
     /* The recorder asks a session for its kernels; compare_run opens its own two. */
-    if (!cli_session(c, 1, 1, e))
+    if (!c->session && !cli_session(c, 1, 1, e))
         return false;
-    cli_record(c);
+    if (!c->recorder)
+        cli_record(c);
     terra_session_close(c->session);
     c->session = NULL;
     j->recorder[0] = c->recorder;
@@ -349,16 +357,22 @@ static bool compare(struct job *j, struct err *e)
     return judge(j, e);
 }
 
-int cmd_compare(const struct args *a)
+bool cli_compare(struct cli *c, const struct document *doc, const char *against, struct err *e)
 {
-    struct cli c;
-    struct job j = {.c = &c};
-    struct err e = {0};
-    bool ok = cli_open(&c, a, &e) && compare(&j, &e);
+    struct job j = {.c = c, .doc = doc, .against = against};
+    bool ok = compare(&j, e);
     compare_result_free(&j.result);
     terra_ids_free(&j.source[0]);
     terra_ids_free(&j.source[1]);
-    document_free(&j.doc);
+    document_free(&j.own);
     terra_model_close(j.other);
+    return ok;
+}
+
+int cmd_compare(const struct args *a)
+{
+    struct cli c;
+    struct err e = {0};
+    bool ok = cli_open(&c, a, &e) && cli_compare(&c, NULL, a->against, &e);
     return cli_close(&c, ok, &e);
 }

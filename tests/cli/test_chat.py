@@ -4,10 +4,17 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import sqlite3
+import subprocess
+import sys
 import unittest
 
-from common import DENSE, SPARSE, Case, Done
+from common import DENSE, ROOT, SPARSE, TERRA, TEXT, Case, Done
+
+sys.path.insert(0, str(ROOT / "tests/e2e"))
+import model as slow_model  # noqa: E402
 
 
 class Chat(Case):
@@ -42,6 +49,56 @@ class Chat(Case):
         self.assertIn("--db", done.err)
         self.assertIn("trace", done.err)
         self.assertEqual(self.stored(), 1)
+
+    def test_compare_goes_by_the_settings(self) -> None:
+        self.env["TERRA_MODEL"] = "/no/such/model"
+        lines = ("hello", "/set max_tokens 5", "/set mode masked", "/set style title", "/compare")
+        done = self.chat(*lines, options=("-m", str(SPARSE)))
+        self.assertIn("A  torch-tiny masked: 5 tokens", done.out)
+        runs = self.rows("SELECT session_id, kind, mode, params FROM run ORDER BY id")
+        self.assertEqual([r[:2] for r in runs], [(1, "chat"), (1, "compare"), (1, "compare")])
+        self.assertEqual([r[2] for r in runs], ["sparse", "masked", "masked"])
+        self.assertEqual([json.loads(r[3])["style"] for r in runs], ["continue", "title", "title"])
+
+    def test_compare_is_private_after_log_off(self) -> None:
+        done = self.chat("one", "/log off", "two", "/compare")
+        self.assertIn("same tokens", done.out)
+        self.assertEqual(self.rows("SELECT prompt FROM run"), [(b"one",)])
+
+    def test_compare_stays_in_its_session(self) -> None:
+        self.chat("one")
+        self.chat("two", "/compare", "/new", "three", "/compare", options=("-s", "1"))
+        sessions = [s for (s,) in self.rows("SELECT session_id FROM run ORDER BY id")]
+        self.assertEqual(sessions, [1] + [1] * 3 + [2] * 3)
+
+    def test_continue_names_the_reply(self) -> None:
+        """Not the run that was stored last, nor nothing after a change of settings."""
+        text = self.write("doc.txt", TEXT)
+        self.chat("one", f"/summarize {text}", "/compare", "/set trace all", "/continue")
+        parents = self.rows("SELECT parent_id FROM run WHERE kind = 'chat' ORDER BY id")
+        self.assertEqual(parents, [(None,), (1,)])
+
+    def test_interrupt_stops_a_compare_alone(self) -> None:
+        slow = slow_model.write(self.tmp, "slow")  # both sides write for seconds
+        process = subprocess.Popen(
+            [TERRA, "chat", "-m", str(slow)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.env,
+        )
+        assert process.stdin is not None
+        process.stdin.write(b"/set max 3\nhello\n/set max 4096\n/compare\n")
+        process.stdin.flush()
+        self.wait(lambda: self.stored() == 3, "both sides")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(b"/set max 3\nhello\n/stats\n/bye\n", timeout=60)
+        self.assertEqual(process.returncode, 0, err)
+        self.assertIn(b"stopped; the text so far is kept", err)
+        self.assertIn(b"The last reply has", out)
+        ended = self.rows("SELECT kind, status FROM run ORDER BY id")
+        cut = ("compare", "cancelled")
+        self.assertEqual(ended, [("chat", "length"), cut, cut, ("chat", "length")])
 
 
 if __name__ == "__main__":
