@@ -87,7 +87,8 @@ static bool prepare(struct job *j, struct err *e)
     struct cli *c = j->c;
     const char *against = j->against ? j->against : "masked", *path = NULL;
     struct compare_opts *o = &j->opts;
-    if (!compare_parse(against, &o->kind, &path, e) || !read_text(j, e) ||
+    if (!compare_parse(against, &o->kind, &path, e) ||
+        !compare_first_side(o->kind, setup_mode(&c->config), e) || !read_text(j, e) ||
         (!c->model && !cli_model(c, e)))
         return false;
     if (o->kind == COMPARE_MODEL) {

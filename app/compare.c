@@ -37,6 +37,15 @@ const char *compare_relation(enum compare_kind k)
     }
 }
 
+bool compare_first_side(enum compare_kind k, enum terra_mode mode, struct err *e)
+{
+    return k == COMPARE_MODEL || mode != TERRA_OPEN ||
+           err_set(
+               e, ERR_USAGE,
+               "mode open cannot be compared with masked or open: use mode sparse, and open "
+               "as the other side");
+}
+
 /* ---- speed-up -------------------------------------------------------------------- */
 
 static int by_value(const void *a, const void *b)

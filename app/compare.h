@@ -78,6 +78,8 @@ struct compare_result {
 bool compare_parse(const char *text, enum compare_kind *kind, const char **path, struct err *e);
 /* What may be claimed: "same weights, same function" ... */
 const char *compare_relation(enum compare_kind k);
+/* Would that be so with a first side in this mode? */
+bool compare_first_side(enum compare_kind k, enum terra_mode mode, struct err *e);
 
 bool compare_run(const struct compare_opts *o, const struct compare_sink *sink,
                  struct compare_result *out, struct err *e);

@@ -143,6 +143,8 @@ unsigned live_compare(struct app *a, enum compare_kind kind, const char *model_b
         app_say(a, VM_WARN, "this model is dense: compare it with :compare model:PATH");
         return EFFECT_DRAW;
     }
+    if (!compare_first_side(kind, setup_mode(a->config), &e))
+        return app_fail(a, &e);
     if (kind == COMPARE_MODEL && !setup_find_model(a->config, model_b, &path, &e)) {
         buf_free(&path);
         return app_fail(a, &e);

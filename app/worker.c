@@ -360,7 +360,7 @@ static bool job_compare(struct worker *w, struct job *j, struct err *e)
     const struct terra_model *b = j->opened ? j->opened : j->model;
     struct compare_opts o = {
         .kind = j->against,
-        .side = {{j->model, TERRA_SPARSE, &source[0]},
+        .side = {{j->model, j->mode, &source[0]},
                  {b,
                   j->against == COMPARE_MASKED ? TERRA_MASKED
                   : j->against == COMPARE_OPEN ? TERRA_OPEN

@@ -237,6 +237,15 @@ class Options(Case):
         stored = self.works("logs", "list", "--json").of("session")
         self.assertEqual({s["runs"] for s in stored}, {2})
 
+    def test_compare_claims_only_what_is_so(self) -> None:
+        for against in ("masked", "open"):
+            line = self.fails(2, "compare", "--mode", "open", "--against", against, "--prompt", "x")
+            self.assertIn("mode open", line)
+        prompt = ("--prompt", "a short prompt")
+        done = self.works("compare", "--mode", "open", "--against", f"model:{SPARSE}", *prompt)
+        self.assertIn("A  torch-tiny open", done.out)
+        self.works("compare", "--mode", "masked", "--check", *prompt)
+
     def test_compare_check_fails_on_other_tokens(self) -> None:
         options = ("--against", f"model:{DENSE}", "--check", "--prompt", "a short prompt")
         done = self.terra("compare", *options)

@@ -223,6 +223,14 @@ class Compared(TuiTest):
         t.keys("d")
         t.wait(lambda s: s["view"] == "compare")
 
+    def test_mode_open_has_no_such_other_side(self) -> None:
+        t = self.start("-n", "20", "--mode", "open", self.home.document())
+        t.written()
+        t.type("/compare masked")
+        t.keys("Enter")
+        t.wait(lambda s: "mode open" in s["message"])
+        self.assertEqual(self.home.sql("select count(*) from run where kind = 'compare'"), [(0,)])
+
     def test_dense_twin(self) -> None:
         t = self.compare(f"/compare model:{models() / 'e2e-dense'}")
         self.assertIn("e2e-dense", t.screen())
