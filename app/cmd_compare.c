@@ -310,6 +310,23 @@ static void report_text(struct job *j, struct buf *b)
     buf_add_byte(b, '\n');
 }
 
+static void report(struct job *j)
+{
+    struct cli *c = j->c;
+    struct buf b = {0};
+    if (c->args->json) {
+        report_json(j, &b);
+        headless_line(&c->out, &b);
+    } else {
+        report_text(j, &b);
+        headless_text(&c->out, buf_str(&b), b.len);
+    }
+    buf_free(&b);
+    if (!c->args->ids)
+        cli_note(c, "read %" PRIu64 " of %" PRIu64 " tokens%s", j->tok_read, j->tok_total,
+                 j->tok_read < j->tok_total ? ": the first part that fits" : "");
+}
+
 static bool judge(struct job *j, struct err *e)
 {
     const struct compare_result *r = &j->result;
@@ -339,18 +356,8 @@ static bool compare(struct job *j, struct err *e)
     struct err why = {0};
     bool ok = compare_run(&j->opts, &sink, &j->result, &why);
     end_runs(j, &why);
-    struct buf b = {0};
-    if (c->args->json) {
-        report_json(j, &b);
-        headless_line(&c->out, &b);
-    } else {
-        report_text(j, &b);
-        headless_text(&c->out, buf_str(&b), b.len);
-    }
-    buf_free(&b);
-    if (!c->args->ids)
-        cli_note(c, "read %" PRIu64 " of %" PRIu64 " tokens%s", j->tok_read, j->tok_total,
-                 j->tok_read < j->tok_total ? ": the first part that fits" : "");
+    if (ok || j->n[0] || j->n[1]) /* an error before the first token is the whole story */
+        report(j);
     if (!ok) {
         *e = why;
         return false;

@@ -9,7 +9,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from common import DENSE, SPARSE, TERRA, TEXT, Case
+from common import DENSE, FIXTURES, SPARSE, TERRA, TEXT, Case
 
 COMMANDS = (
     "tui summarize run chat compare logs replay trace stats inspect parity eval rouge bench "
@@ -245,6 +245,14 @@ class Options(Case):
         done = self.works("compare", "--mode", "open", "--against", f"model:{SPARSE}", *prompt)
         self.assertIn("A  torch-tiny open", done.out)
         self.works("compare", "--mode", "masked", "--check", *prompt)
+
+    def test_compare_of_nothing_prints_nothing(self) -> None:
+        short = ("--no-log", "-m", str(FIXTURES / "lsh"), "--ids", "--prompt", "1 2 3")
+        done = self.terra("compare", *short)
+        self.assertEqual((done.status, done.out), (4, ""))
+        self.assertEqual(len(done.err.splitlines()), 1)
+        done = self.terra("compare", "--json", *short)
+        self.assertEqual([x["type"] for x in done.lines], ["error"])
 
     def test_compare_check_fails_on_other_tokens(self) -> None:
         options = ("--against", f"model:{DENSE}", "--check", "--prompt", "a short prompt")
