@@ -22,7 +22,7 @@ struct job {
     const char *against;        /* NULL: masked */
     struct document own;        /* when doc was NULL */
     struct terra_model *other;  /* NULL: the same weights */
-    struct terra_ids source[2];
+    struct terra_ids source[2], written[2];
     const char *style;
     uint64_t tok_total, tok_read;
     struct compare_opts opts;
@@ -143,6 +143,8 @@ static void on_token(void *user, int side, const struct terra_token *t, const ch
     recorder_token(j->recorder[side], t, piece, n);
     headless_token(&j->c->out, (uint32_t)side, j->n[side], t, piece, n, false);
     j->n[side] += t != NULL;
+    if (t)
+        terra_ids_add(&j->written[side], t->id);
     cli_progress(j->c, "A %u tokens, B %u", j->n[0], j->n[1]);
 }
 
@@ -202,6 +204,10 @@ static void side_json(struct job *j, int side, struct buf *b)
     json_cstr(b, "model", terra_model_config(j->opts.side[side].model)->name);
     json_cstr(b, "mode", mode_name[j->opts.side[side].mode]);
     json_str(b, "text", buf_str(&t->text), t->text.len);
+    json_open(b, "ids", '[');
+    for (size_t i = 0; i < j->written[side].n; i++)
+        json_int(b, NULL, j->written[side].id[i]);
+    json_close(b, ']');
     json_int(b, "tokens", t->n_tokens);
     json_cstr(b, "stop", generate_stop_name[t->stop]);
     json_num(b, "ms_p50", t->p50_ms, 5);
@@ -280,6 +286,12 @@ static void verdict(struct job *j, struct buf *b)
     buf_add_byte(b, '\n');
 }
 
+static void add_ids(const struct terra_ids *ids, struct buf *b)
+{
+    for (size_t i = 0; i < ids->n; i++)
+        buf_printf(b, "%s%d", i ? " " : "", (int)ids->id[i]);
+}
+
 static void report_text(struct job *j, struct buf *b)
 {
     const struct compare_result *r = &j->result;
@@ -289,7 +301,10 @@ static void report_text(struct job *j, struct buf *b)
         buf_printf(b, "%c  %s %s: %u tokens, %.2f ms (p50), %.1f tok/s, prefill %.0f ms\n   ",
                    'A' + side, terra_model_config(s->model)->name, mode_name[s->mode],
                    t->n_tokens, t->p50_ms, t->tok_s, (double)t->prefill.ns / 1e6);
-        buf_add(b, buf_str(&t->text), t->text.len);
+        if (j->c->args->ids)
+            add_ids(&j->written[side], b);
+        else
+            buf_add(b, buf_str(&t->text), t->text.len);
         buf_add_byte(b, '\n');
     }
     buf_printf(b, "B is: %s\n", compare_relation(j->opts.kind));
@@ -370,8 +385,10 @@ bool cli_compare(struct cli *c, const struct document *doc, const char *against,
     struct job j = {.c = c, .doc = doc, .against = against};
     bool ok = compare(&j, e);
     compare_result_free(&j.result);
-    terra_ids_free(&j.source[0]);
-    terra_ids_free(&j.source[1]);
+    for (int side = 0; side < 2; side++) {
+        terra_ids_free(&j.source[side]);
+        terra_ids_free(&j.written[side]);
+    }
     document_free(&j.own);
     terra_model_close(j.other);
     return ok;

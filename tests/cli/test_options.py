@@ -9,7 +9,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from common import DENSE, FIXTURES, SPARSE, TERRA, TEXT, Case
+from common import DENSE, FIXTURES, PLAIN, SPARSE, TERRA, TEXT, Case
 
 COMMANDS = (
     "tui summarize run chat compare logs replay trace stats inspect parity eval rouge bench "
@@ -253,6 +253,17 @@ class Options(Case):
         self.assertEqual(len(done.err.splitlines()), 1)
         done = self.terra("compare", "--json", *short)
         self.assertEqual([x["type"] for x in done.lines], ["error"])
+
+    def test_compare_prints_ids(self) -> None:
+        prompt = ("--ids", "-n", "4", "--no-log", "-m", str(PLAIN))
+        ids = self.works("run", *prompt, "1 2 3").out.strip()
+        self.assertEqual(len(ids.split()), 4)
+        text = self.works("compare", *prompt, "--prompt", "1 2 3").out.splitlines()
+        self.assertEqual((text[1], text[3]), (f"   {ids}", f"   {ids}"))
+        done = self.works("compare", "--json", *prompt, "--prompt", "1 2 3")
+        line = done.of("compare")[0]
+        self.assertEqual(line["a"]["ids"], [int(i) for i in ids.split()])
+        self.assertEqual(line["b"]["ids"], line["a"]["ids"])
 
     def test_compare_check_fails_on_other_tokens(self) -> None:
         options = ("--against", f"model:{DENSE}", "--check", "--prompt", "a short prompt")
