@@ -380,7 +380,7 @@ bool cli_parse_ids(const char *text, uint32_t vocab, struct terra_ids *out, stru
 }
 
 void cli_params(const struct terra_sampling *s, uint32_t max_tokens, const char *style,
-                struct buf *out)
+                bool ids, struct buf *out)
 {
     json_open(out, NULL, '{');
     json_num(out, "temp", (double)s->temperature, 6);
@@ -391,6 +391,8 @@ void cli_params(const struct terra_sampling *s, uint32_t max_tokens, const char 
     json_int(out, "max_tokens", max_tokens);
     if (style)
         json_cstr(out, "style", style);
+    if (ids)
+        json_cstr(out, "prompt", SETUP_IDS);
     json_close(out, '}');
 }
 

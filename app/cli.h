@@ -82,9 +82,9 @@ bool cli_output(struct cli *c, const char *text, size_t n, struct err *e);
 
 /* Ids from "3, 5 7". */
 bool cli_parse_ids(const char *text, uint32_t vocab, struct terra_ids *out, struct err *e);
-/* JSON object of what a run was asked, for the store. */
+/* JSON object of what a run was asked, for the store; ids: its prompt is token ids. */
 void cli_params(const struct terra_sampling *s, uint32_t max_tokens, const char *style,
-                struct buf *out);
+                bool ids, struct buf *out);
 /* A stored run's number, or "last". */
 bool cli_run_id(struct cli *c, const char *text, int64_t *out, struct err *e);
 /* Does a stored trace of so many layers have that of --layer? */

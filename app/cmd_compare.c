@@ -23,6 +23,10 @@ struct job {
     struct document own;        /* when doc was NULL */
     struct terra_model *other;  /* NULL: the same weights */
     struct terra_ids source[2], written[2];
+    struct part { /* of the document, that a side reads */
+        size_t start, end;
+        uint64_t unread; /* tokens */
+    } part[2];
     const char *style;
     uint64_t tok_total, tok_read;
     struct compare_opts opts;
@@ -66,6 +70,7 @@ static bool make_source(struct job *j, const struct terra_model *m, int side, st
                                .max_tokens = j->opts.max_tokens,
                                .cancel = signals_cancel()};
     struct summarize_plan plan;
+    j->part[side] = (struct part){.end = j->doc->n};
     if (c->args->ids)
         return cli_parse_ids(j->doc->text, o.config->vocab, &j->source[side], e);
     if (!setup_style(o.config, config_text(&c->config, CONFIG_STYLE), &o.style, &j->style, e) ||
@@ -76,6 +81,8 @@ static bool make_source(struct job *j, const struct terra_model *m, int side, st
                   ? summarize_source(&o, j->doc->text + chunk->start, chunk->end - chunk->start,
                                      &j->source[side], e)
                   : err_set(e, ERR_INPUT, "%s: only white space", j->doc->name);
+    if (ok)
+        j->part[side] = (struct part){chunk->start, chunk->end, plan.tok_total - plan.tok_read};
     j->tok_total = plan.tok_total;
     j->tok_read = plan.tok_read;
     summarize_plan_free(&plan);
@@ -154,15 +161,15 @@ static void begin_runs(struct job *j)
     struct cli *c = j->c;
     struct buf params = {0};
     int64_t pair = clock_wall_ms() * 1000 + getpid() % 1000;
-    cli_params(&j->opts.sampling, j->opts.max_tokens, j->style, &params);
+    cli_params(&j->opts.sampling, j->opts.max_tokens, j->style, c->args->ids, &params);
     for (int side = 0; side < 2; side++) {
         struct recorder_run run = {.kind = STORE_COMPARE,
                                    .mode = (enum store_mode)j->opts.side[side].mode,
-                                   .prompt = j->doc->text,
-                                   .n_prompt = j->doc->n,
+                                   .prompt = j->doc->text + j->part[side].start,
+                                   .n_prompt = j->part[side].end - j->part[side].start,
                                    .params = buf_str(&params),
                                    .seed = j->opts.sampling.seed,
-                                   .n_in = (int64_t)j->source[side].n,
+                                   .n_in = (int64_t)(j->source[side].n + j->part[side].unread),
                                    .n_read = (int64_t)j->source[side].n,
                                    .pair = pair,
                                    .chunk = -1};

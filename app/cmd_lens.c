@@ -73,9 +73,12 @@ static bool same_model(struct cli *c, const struct store_run *r, struct pool *p,
                    m.path);
 }
 
-static bool source(struct cli *c, const struct store_run *r, struct pool *p,
+/* What the run read, from its prompt. */
+static bool encode(struct cli *c, const struct store_run *r, struct pool *p,
                    struct terra_ids *out, struct err *e)
 {
+    if (setup_ids(r->params))
+        return cli_parse_ids(r->prompt, c->shape->vocab, out, e);
     const char *name, *style = store_param_text(r->params, "style", p);
     struct summarize_opts o = {.config = c->shape, .vocab = c->vocab, .style = -1};
     if (!c->vocab)
@@ -83,6 +86,26 @@ static bool source(struct cli *c, const struct store_run *r, struct pool *p,
     if (style && !setup_style(c->shape, style, &o.style, &name, e))
         return false;
     return summarize_source(&o, r->prompt, r->n_prompt, out, e);
+}
+
+/* An older program stored other prompts than it read: of another source the lens would show
+ * something that never was. */
+static bool source(struct cli *c, const struct store_run *r, struct pool *p,
+                   struct terra_ids *out, struct err *e)
+{
+    return encode(c, r, p, out, e) &&
+           (r->n_read < 0 || (uint64_t)r->n_read == out->n ||
+            err_set(e, ERR_CHECK,
+                    "run %" PRId64 " read %" PRId64 " tokens and its prompt has %zu: run it "
+                    "again to look into it",
+                    r->id, r->n_read, out->n));
+}
+
+/* By its mode, for open is another function. */
+static bool run_mode(struct cli *c, const struct store_run *r, struct err *e)
+{
+    return c->args->mode || user_config_set(&c->config, CONFIG_MODE, store_mode_name[r->mode],
+                                            CONFIG_FLAG, "the run", e);
 }
 
 bool cmd_lens(struct cli *c, int64_t run, struct err *e)
@@ -101,7 +124,7 @@ bool cmd_lens(struct cli *c, int64_t run, struct err *e)
     uint64_t at = ok ? forced + (uint64_t)c->args->lens : 0;
     if (ok && at >= n)
         ok = err_set(e, ERR_CHECK, "run %" PRId64 " has %zu tokens, from 0", run, n - forced);
-    ok = ok && source(c, &r, &pool, &ids, e) &&
+    ok = ok && source(c, &r, &pool, &ids, e) && run_mode(c, &r, e) &&
          cli_session(c, generate_max_source(c->shape), generate_max_target(c->shape), e) &&
          lens_run(c->session, c->shape, &ids, target, at, pin, n_pins, &v, e) &&
          print(c, &v, e);

@@ -314,7 +314,7 @@ static bool execute(struct job *j, struct err *e)
                                     .n_tok = (int64_t)p->tok_total};
     memcpy(doc.sha256, j->doc->sha256, sizeof doc.sha256);
     recorder_document(c->recorder, &doc);
-    cli_params(&j->opts.sampling, p->max_tokens, j->style, &j->params);
+    cli_params(&j->opts.sampling, p->max_tokens, j->style, false, &j->params);
     struct headless_start start = {.command = "summarize",
                                    .model = c->shape->name,
                                    .path = terra_model_path(c->model),

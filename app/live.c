@@ -340,7 +340,7 @@ static void begin_recording(struct app *a, const struct mail *m)
     struct buf params = {0};
     struct terra_sampling s = setup_sampling_summary(a->config, a->args);
     cli_params(&s, setup_max_tokens(a->config, a->shape),
-               a->branch.on ? a->origin.style : live_style(a), &params);
+               a->branch.on ? a->origin.style : live_style(a), false, &params);
     if (a->branch.on)
         live_branch_params(a, &params);
     bool chat = m->step.kind == STORE_SUMMARY && !document;

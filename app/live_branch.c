@@ -35,6 +35,7 @@ void live_origin_begin(struct app *a, const struct mail *m)
     set_origin(a, buf_str(&m->text), m->text.len, chat ? STORE_CHAT : m->step.kind,
                a->branch.on ? a->branch.style : live_style(a));
     a->origin.status = STORE_RUNNING;
+    a->origin.ids = false;
     memcpy(a->origin.model, a->model_info.header_sha256, sizeof a->origin.model);
     set_forced(a, a->branch.forced.id, a->branch.on ? a->branch.forced.n : 0);
     a->origin.n_pins = a->branch.on ? a->branch.n_pins : 0;
@@ -52,6 +53,7 @@ void live_origin_stored(struct app *a, const struct store_run *r)
     struct err e = {0};
     set_origin(a, r->prompt, r->n_prompt, r->kind, store_param_text(r->params, "style", &p));
     a->origin.status = r->status;
+    a->origin.ids = setup_ids(r->params);
     set_forced(a, NULL, 0);
     memset(a->origin.model, 0, sizeof a->origin.model);
     if (store_model_get(a->store, r->model, &p, &m, &e) &&
@@ -81,6 +83,8 @@ const char *live_origin_problem(struct app *a, const char *nothing)
         return "something is still running; Esc stops it";
     if (!a->origin.text || a->run.n == 0)
         return nothing;
+    if (a->origin.ids)
+        return "the prompt of this run is token ids; 'terra trace RUN --lens TOKEN' reads them";
     if (!a->model)
         return "no model is open; :model PATH opens one";
     if (memcmp(a->origin.model, a->model_info.header_sha256, sizeof a->origin.model) != 0)

@@ -39,7 +39,7 @@ static void compare_recorder(struct app *a, const struct mail *m)
     struct buf params = {0};
     struct terra_sampling s = setup_sampling_summary(a->config, a->args);
     s.beams = 1; /* both sides go token by token */
-    cli_params(&s, setup_max_tokens(a->config, a->shape), live_style(a), &params);
+    cli_params(&s, setup_max_tokens(a->config, a->shape), live_style(a), false, &params);
     struct recorder_run run = {.kind = STORE_COMPARE,
                                .mode = (enum store_mode)m->step.mode,
                                .prompt = buf_str(&m->text),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/reply.h"
 
-#include "app/signals.h"
+#include "app/summarize.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -13,20 +13,13 @@ bool reply_source(struct cli *c, const char *text, size_t n, struct reply *r,
         return err_set(e, ERR_MODEL, "%s: the model has no vocabulary; use --ids",
                        terra_model_path(c->model));
     const char *style = config_text(&c->config, CONFIG_STYLE);
-    int32_t word = -1;
+    struct summarize_opts o = {.config = c->shape, .vocab = c->vocab, .style = -1};
     for (uint32_t i = 0; !*style && i < c->shape->n_control; i++)
         if (strcmp(c->shape->control[i].name, "continue") == 0)
             style = "continue";
-    if (*style && !setup_style(c->shape, style, &word, &r->style, e))
+    if (*style && !setup_style(c->shape, style, &o.style, &r->style, e))
         return false;
-    ids->n = 0;
-    if (word >= 0)
-        terra_ids_add(ids, word);
-    if (n && !terra_encode(c->vocab, text, n, ids, e))
-        return false;
-    if (c->shape->source_eos)
-        terra_ids_add(ids, TERRA_EOS);
-    return true;
+    return summarize_source(&o, text, n, ids, e); /* as the screen and the lens read it */
 }
 
 bool reply_open(struct cli *c, struct reply *r, struct err *e)
@@ -152,7 +145,7 @@ bool reply_run(struct cli *c, struct reply *r, struct err *e)
                                    .tokens_total = (int64_t)r->ids->n};
     headless_start(&c->out, &start);
     struct buf params = {0};
-    cli_params(&r->sampling, r->max_tokens, r->style, &params);
+    cli_params(&r->sampling, r->max_tokens, r->style, c->args->ids, &params);
     if (r->forced) { /* behind the last member */
         params.data[--params.len] = '\0';
         buf_printf(&params, ",\"after\":%zu}", r->forced->n);

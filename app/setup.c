@@ -351,6 +351,15 @@ bool setup_pins(const char *params, struct generate_pin pin[GENERATE_PINS], size
     return ok;
 }
 
+bool setup_ids(const char *params)
+{
+    struct pool pool = {0};
+    const char *prompt = store_param_text(params, "prompt", &pool);
+    bool ids = prompt && strcmp(prompt, SETUP_IDS) == 0;
+    pool_free(&pool);
+    return ids;
+}
+
 void setup_build(const struct terra_session *s, struct buf *out)
 {
 #if defined(__clang__)

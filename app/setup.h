@@ -51,6 +51,10 @@ bool setup_style(const struct terra_config *m, const char *style, int32_t *id,
 bool setup_pins(const char *params, struct generate_pin pin[GENERATE_PINS], size_t *n,
                 struct err *e);
 
+/* Is a stored run's prompt token ids, by its parameters: "prompt": "ids"? */
+#define SETUP_IDS "ids"
+bool setup_ids(const char *params);
+
 /* "terra 0.1.0 gcc 12 avx512" and the machine, for stored runs. */
 void setup_build(const struct terra_session *s, struct buf *out);
 void setup_host(struct buf *out);

@@ -106,6 +106,7 @@ struct app_origin {
     char style[24];          /* control word; "" none */
     int kind;                /* enum store_kind */
     int status;              /* enum store_status */
+    bool ids;                /* the text is token ids, which the screen does not read */
     uint8_t model[32];       /* header_sha256 */
     struct terra_ids forced; /* target tokens before the run's own */
     struct generate_pin pin[GENERATE_PINS];

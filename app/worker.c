@@ -376,11 +376,13 @@ static bool job_compare(struct worker *w, struct job *j, struct err *e)
                                 .token = on_side_token,
                                 .user = w};
     for (int i = 0; ok && i < 2; i++) {
-        int64_t all = (int64_t)j->plan.tok_total;
+        /* control word and end symbol included, as for any run */
+        size_t read = source[j->opened ? i : 0].n;
+        uint64_t part = j->plan.n_chunks > 1 ? j->plan.chunk[0].n_tok : j->plan.tok_total;
         struct mail m = {.kind = MAIL_STEP,
                          .side = i,
-                         .step = {.n_in = all,
-                                  .n_read = j->plan.n_chunks > 1 ? j->plan.chunk[0].n_tok : all,
+                         .step = {.n_in = (int64_t)(read + j->plan.tok_total - part),
+                                  .n_read = (int64_t)read,
                                   .model = o.side[i].model,
                                   .mode = o.side[i].mode}};
         worker_post(w, &m, j->document.text, compare_bytes(j));

@@ -324,6 +324,50 @@ class Streams(Case):
             rows = db.execute("SELECT id, session_id, prompt FROM run ORDER BY id").fetchall()
         self.assertEqual(rows, [(2, 2, b"a stranger"), (3, 3, b"the second text")])
 
+    def lens_agrees(self, run: int) -> None:
+        """The lens of a greedy run finds the units and tokens that were stored."""
+        stored = self.works("trace", str(run), "--json").of("trace")
+        self.assertGreater(len(stored), 0)
+        for i, token in enumerate(stored):
+            rows = self.works("trace", str(run), "--lens", str(i), "--json").of("lens")
+            self.assertEqual([r["units"] for r in rows], token["units"], f"run {run}, token {i}")
+            self.assertEqual((rows[-1]["id"], rows[-1]["rank"]), (token["id"], 1))
+
+    def test_lens_reads_what_the_run_read(self) -> None:
+        blanks = "  The  cat\n\n\n\n   sat.  "
+        self.works("run", "-n", "3", blanks)
+        self.works("chat", "-n", "3", stdin=b"The  cat\t sat.  \n")
+        self.works("run", "-n", "3", "--ids", "70 71 72")
+        self.works("compare", "-n", "3", "--ids", "--prompt", "70 71 72")
+        self.works("compare", "-n", "3", self.write("long", TEXT * 50))
+        for run in range(1, 8):
+            self.lens_agrees(run)
+
+    def test_compare_stores_what_was_read(self) -> None:
+        self.works("compare", "-n", "3", self.write("long", TEXT * 50))
+        with sqlite3.connect(self.db) as db:
+            rows = db.execute("SELECT prompt, n_in, n_read FROM run").fetchall()
+        self.assertEqual(len(rows), 2)
+        for prompt, n_in, n_read in rows:
+            self.assertTrue(TEXT.startswith(prompt.decode()) and prompt)
+            self.assertLessEqual(n_read, 40)
+            self.assertGreater(n_in, 50 * n_read)
+
+    def test_lens_goes_by_the_mode_of_the_run(self) -> None:
+        self.works("run", "-n", "3", "--mode", "open", "The cat sat.")
+        tokens = self.works("run", "-n", "3", "--mode", "open", "--json", "The cat sat.").tokens
+        for i, token in enumerate(tokens):
+            last = self.works("trace", "1", "--lens", str(i), "--json").of("lens")[-1]
+            self.assertEqual(last["id"], token["id"])
+            self.assertAlmostEqual(last["p"], token["p"], delta=1e-4)
+
+    def test_lens_refuses_what_reads_otherwise_now(self) -> None:
+        self.works("run", "-n", "3", "The cat sat.")
+        with sqlite3.connect(self.db) as db:
+            db.execute("UPDATE run SET prompt = CAST('The cat sat on a mat.' AS BLOB)")
+        line = self.fails(1, "trace", "1", "--lens", "0")
+        self.assertIn("read 11 tokens and its prompt has 17", line)
+
     def test_chat_has_nothing_to_continue(self) -> None:
         done = self.works("chat", stdin=b"/continue\n/bye\n")
         self.assertIn("nothing to continue", done.err)
