@@ -27,7 +27,7 @@ struct job {
         size_t start, end;
         uint64_t unread; /* tokens */
     } part[2];
-    const char *style;
+    const char *style[2]; /* NULL: none */
     uint64_t tok_total, tok_read;
     struct compare_opts opts;
     struct compare_result result;
@@ -73,7 +73,8 @@ static bool make_source(struct job *j, const struct terra_model *m, int side, st
     j->part[side] = (struct part){.end = j->doc->n};
     if (c->args->ids)
         return cli_parse_ids(j->doc->text, o.config->vocab, &j->source[side], e);
-    if (!setup_style(o.config, config_text(&c->config, CONFIG_STYLE), &o.style, &j->style, e) ||
+    if (!setup_style(o.config, config_text(&c->config, CONFIG_STYLE), &o.style, &j->style[side],
+                     e) ||
         !summarize_plan(&o, j->doc->text, j->doc->n, &plan, e))
         return false;
     const struct summarize_chunk *chunk = plan.chunk;
@@ -159,10 +160,11 @@ static void on_token(void *user, int side, const struct terra_token *t, const ch
 static void begin_runs(struct job *j)
 {
     struct cli *c = j->c;
-    struct buf params = {0};
     int64_t pair = clock_wall_ms() * 1000 + getpid() % 1000;
-    cli_params(&j->opts.sampling, j->opts.max_tokens, j->style, c->args->ids, &params);
     for (int side = 0; side < 2; side++) {
+        struct buf params = {0};
+        cli_params(&j->opts.sampling, j->opts.max_tokens, j->style[side], c->args->ids,
+                   &params);
         struct recorder_run run = {.kind = STORE_COMPARE,
                                    .mode = (enum store_mode)j->opts.side[side].mode,
                                    .prompt = j->doc->text + j->part[side].start,
@@ -183,8 +185,8 @@ static void begin_runs(struct job *j)
             j->recorder[1] = recorder_open(&o);
         }
         recorder_begin(j->recorder[side], &run);
+        buf_free(&params);
     }
-    buf_free(&params);
 }
 
 static void end_runs(struct job *j, const struct err *e)

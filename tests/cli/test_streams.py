@@ -353,6 +353,15 @@ class Streams(Case):
             self.assertLessEqual(n_read, 40)
             self.assertGreater(n_in, 50 * n_read)
 
+    def test_compare_stores_the_style_of_each_side(self) -> None:
+        other = self.spoil_config(control={"title": 2})
+        self.works("compare", "-n", "3", "--against", f"model:{other}", "--prompt", "The cat.")
+        with sqlite3.connect(self.db) as db:
+            rows = db.execute("SELECT params FROM run ORDER BY id").fetchall()
+        styles = [json.loads(params)["style"] for (params,) in rows]
+        self.assertEqual(styles, ["description", "title"])
+        self.lens_agrees(1)
+
     def test_lens_goes_by_the_mode_of_the_run(self) -> None:
         self.works("run", "-n", "3", "--mode", "open", "The cat sat.")
         tokens = self.works("run", "-n", "3", "--mode", "open", "--json", "The cat sat.").tokens
