@@ -441,20 +441,26 @@ static bool command(struct chat *h, char *line, struct err *e)
 
 /* ---- the loop ---------------------------------------------------------------------------- */
 
-static void handle(struct chat *h, char *line)
+static void handle(struct chat *h, char *line, size_t n)
 {
     struct err e = {0};
+    size_t skip = strspn(line, " \t");
     bool ok;
-    line += strspn(line, " \t");
-    if (!*line)
+    line += skip;
+    n -= skip;
+    if (n == 0)
         return;
     if (is_command(line)) {
-        ok = command(h, line + 1, &e);
+        ok = strlen(line) == n ? command(h, line + 1, &e)
+                               : err_set(&e, ERR_INPUT, "a command with a NUL byte is not run");
     } else {
         struct document d = {0};
-        line += line[0] == '/';
-        ok = document_from_bytes(line, strlen(line), "prompt", &d, &e);
+        skip = line[0] == '/';
+        ok = document_from_bytes(line + skip, n - skip, "prompt", &d, &e);
         if (ok) {
+            if (d.fixes)
+                cli_note(&h->c, "the prompt: %" PRIu64 " malformed bytes became U+FFFD",
+                         d.fixes);
             buf_clear(&h->last);
             buf_add(&h->last, d.text, d.n);
             ok = answer(h, &e);
@@ -464,10 +470,11 @@ static void handle(struct chat *h, char *line)
     complain(h, ok, &e);
 }
 
-static void loop(struct chat *h)
+static bool loop(struct chat *h, struct err *e)
 {
     char *line = NULL;
     size_t cap = 0;
+    bool ok = true;
     while (!h->quit && !h->c.out.broken) {
         if (h->tty && !h->c.args->quiet) {
             fputs("> ", stderr);
@@ -482,19 +489,22 @@ static void loop(struct chat *h)
             cli_note(&h->c, "Ctrl-D or /bye quits");
             continue;
         }
+        if (n < 0 && ferror(stdin) && !signals_got())
+            ok = err_set(e, ERR_INPUT, "standard input: %s", strerror(errno));
         if (n < 0 || signals_got())
             break;
         if (n > 0 && line[n - 1] == '\n')
             line[--n] = '\0';
         if (n > 0 && line[n - 1] == '\r')
             line[--n] = '\0';
-        handle(h, line);
+        handle(h, line, (size_t)n);
         if (signals_got())
             break;
     }
     if (h->tty)
         fputs("\n", stderr);
     free(line);
+    return ok;
 }
 
 /* --session and --continue: the earlier turns are shown first. */
@@ -525,7 +535,7 @@ int cmd_chat(const struct args *a)
         if (h.tty)
             cli_note(&h.c, "model %s; /help lists commands", h.c.shape->name);
         resume(&h);
-        loop(&h);
+        ok = loop(&h, &e);
     }
     reply_close(&h.c, &h.reply);
     document_free(&h.doc);

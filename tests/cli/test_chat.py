@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -49,6 +50,24 @@ class Chat(Case):
         self.assertIn("--db", done.err)
         self.assertIn("trace", done.err)
         self.assertEqual(self.stored(), 1)
+
+    def test_input_that_cannot_be_read(self) -> None:
+        folder = os.open("/", os.O_RDONLY)
+        self.addCleanup(os.close, folder)
+        done = subprocess.run([TERRA, "chat"], stdin=folder, capture_output=True, env=self.env)
+        self.assertEqual((done.returncode, done.stdout), (4, b""))
+        self.assertEqual(done.stderr, b"terra: standard input: Is a directory\n")
+
+    def test_no_part_of_a_line_is_dropped(self) -> None:
+        script = b"hello\0world\n\0hello\n/set temp 0\0.5\nhello\n"
+        done = self.works("chat", "-n", "3", stdin=script)
+        lines = [line for line in done.err.splitlines() if "tok/s" not in line]
+        self.assertEqual(len(lines), 3)
+        self.assertIn("1 malformed bytes became U+FFFD", lines[0])
+        self.assertIn("binary data", lines[1])
+        self.assertIn("NUL", lines[2])
+        prompts = [p.decode() for (p,) in self.rows("SELECT prompt FROM run ORDER BY id")]
+        self.assertEqual(prompts, ["hello\ufffdworld", "hello"])
 
     def test_compare_goes_by_the_settings(self) -> None:
         self.env["TERRA_MODEL"] = "/no/such/model"
