@@ -25,6 +25,7 @@ struct chat {
     struct terra_ids source, target; /* of the last reply, for /continue */
     const struct terra_model *by;    /* what wrote it; NULL: nothing */
     int64_t run;                     /* as it is stored, RECORDER_LAST if it waits; 0: not */
+    char trouble[320];               /* of saving, as it was said last; "": none */
     bool replied, tty, quit;
 };
 
@@ -39,6 +40,19 @@ static void complain(struct chat *h, bool ok, const struct err *e)
         cli_note(&h->c, "%s", e->msg);
     if (signals_got() == SIGINT)
         signals_reset();
+}
+
+/* Now, not at the end: what is not saved may still be copied. */
+static void say_trouble(struct chat *h)
+{
+    const struct recorder *r = h->c.recorder;
+    const char *now = r ? recorder_trouble(r) : NULL;
+    now = now ? now : "";
+    if (*now && strcmp(now, h->trouble) != 0)
+        cli_note(&h->c, "%s", now);
+    else if (r && !*now && *h->trouble)
+        cli_note(&h->c, "what waited to be saved is saved now");
+    snprintf(h->trouble, sizeof h->trouble, "%s", now);
 }
 
 static bool ensure_model(struct chat *h, struct err *e)
@@ -468,6 +482,7 @@ static void handle(struct chat *h, char *line, size_t n)
         document_free(&d);
     }
     complain(h, ok, &e);
+    say_trouble(h);
 }
 
 static bool loop(struct chat *h, struct err *e)

@@ -51,6 +51,36 @@ class Chat(Case):
         self.assertIn("trace", done.err)
         self.assertEqual(self.stored(), 1)
 
+    def test_what_is_not_saved_is_said_at_once(self) -> None:
+        said = self.tmp / "stderr"
+        with open(said, "wb") as err:
+            process = subprocess.Popen(
+                [TERRA, "chat", "-n", "3"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=err,
+                env=self.env,
+            )
+        assert process.stdin is not None
+
+        def ask(line: bytes, replies: int) -> str:
+            process.stdin.write(line)
+            process.stdin.flush()
+            self.wait(lambda: said.read_text().count("first after") == replies, "a reply")
+            return said.read_text()
+
+        ask(b"one\n", 1)  # the run is stored before its times are said
+        db = sqlite3.connect(self.db, isolation_level=None)
+        db.execute("BEGIN IMMEDIATE")
+        ask(b"two\n", 2)
+        text = ask(b"three\n", 3)  # what is said of a reply is said before the next
+        self.assertEqual(text.count("terra: not being saved: database locked\n"), 1)
+        db.execute("ROLLBACK")
+        db.close()
+        process.communicate(b"/bye\n", timeout=60)
+        self.assertEqual(process.returncode, 0, said.read_text())
+        self.assertEqual(self.stored(), 3)
+
     def test_input_that_cannot_be_read(self) -> None:
         folder = os.open("/", os.O_RDONLY)
         self.addCleanup(os.close, folder)
