@@ -54,6 +54,15 @@ class Stored(TuiTest):
         t.wait(view="inspect")
         self.assertIn("chosen at 39", t.screen())
 
+    def test_ids_are_not_read_as_text(self) -> None:
+        run = [str(TERRA), "run", "-q", "-m", str(models() / "e2e"), "-n", "5", "--ids", "70 71"]
+        subprocess.run(run, env=self.home.env(), capture_output=True, check=True)
+        t = self.sessions()
+        t.keys("Enter")
+        t.wait(view="main", tokens=5)
+        t.keys("V")
+        t.wait(lambda s: "token ids" in s["message"])
+
     def test_replay_by_steps(self) -> None:
         self.runs()
         t = self.sessions()
