@@ -5,20 +5,35 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+/* True if that changed the environment. */
+static bool put(const char *name, const char *value)
+{
+    return !getenv(name) && setenv(name, value, 1) == 0;
+}
+
+static bool address_space_is_limited(void)
+{
+    struct rlimit all, data;
+    return getrlimit(RLIMIT_AS, &all) == 0 && getrlimit(RLIMIT_DATA, &data) == 0 &&
+           (all.rlim_cur != RLIM_INFINITY || data.rlim_cur != RLIM_INFINITY);
+}
 
 void blas_core_choose(char **argv)
 {
-    static const char setting[] = "OPENBLAS_CORETYPE";
     char self[4096];
     struct terra_machine m;
-    if (getenv(setting))
-        return;
     terra_machine_info(&m);
-    if (!strstr(m.blas, "(Prescott)") || !strstr(m.kernels, "avx2"))
-        return;
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n <= 0 || setenv(setting, strstr(m.kernels, "avx512") ? "SkylakeX" : "Haswell", 1) != 0)
+    bool again = false;
+    if (strstr(m.blas, "(Prescott)") && strstr(m.kernels, "avx2"))
+        again |= put("OPENBLAS_CORETYPE",
+                     strstr(m.kernels, "avx512") ? "SkylakeX" : "Haswell");
+    if (strstr(m.blas, "OpenBLAS") && address_space_is_limited())
+        again |= put("OPENBLAS_NUM_THREADS", "1");
+    ssize_t n = again ? readlink("/proc/self/exe", self, sizeof self - 1) : 0;
+    if (n <= 0)
         return;
     self[n] = '\0';
     execv(self, argv);

@@ -39,14 +39,17 @@ static bool session_id(struct cli *c, const char *text, int64_t *out, struct err
 }
 
 /* One line, for lists. */
-static void add_first_line(struct buf *b, const char *s, size_t most)
+static void add_one_line(struct buf *b, const char *s, size_t most)
 {
-    size_t n = strcspn(s, "\n");
+    size_t n = strlen(s), at = b->len;
     bool cut = n > most;
     if (cut)
         for (n = most; n > 0 && ((unsigned char)s[n] & 0xC0) == 0x80;)
             n--;
     buf_add(b, s, n);
+    for (; at < b->len; at++)
+        if (b->data[at] == '\n')
+            b->data[at] = ' ';
     if (cut)
         buf_add_str(b, "...");
 }
@@ -101,7 +104,7 @@ static void session_line(struct cli *c, const struct store_session *s, struct bu
         buf_printf(b, "%c%5" PRId64 "  %s  %4u runs %6" PRIu64 " tok %7.1f tok/s  %-14s ",
                    s->interrupted ? '!' : ' ', s->id, time_text(s->updated_ms, when), s->n_runs,
                    s->n_tok, s->tok_per_s, s->document ? s->document : "-");
-        add_first_line(b, s->title, 48);
+        add_one_line(b, s->title, 48);
     }
 }
 
@@ -160,7 +163,7 @@ static bool logs_search(struct cli *c, struct err *e)
             buf_printf(&b, "%5" PRId64 " run %-5" PRId64 " %s  %-6s ", hit[i].session,
                        hit[i].run, time_text(hit[i].start_ms, when),
                        hit[i].in_prompt ? "prompt" : "reply");
-            add_first_line(&b, hit[i].snippet, 120);
+            add_one_line(&b, hit[i].snippet, 120);
             buf_add_byte(&b, '\n');
             headless_text(&c->out, buf_str(&b), b.len);
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import unittest
 
@@ -70,6 +71,8 @@ class Stored(TuiTest):
         t.wait(view="main")
         t.keys("-", "-", "-", "-", "-", "-")
         t.wait(lambda s: s["message"] == "replay at 0.0156x")
+        with sqlite3.connect(self.home.db) as db:
+            db.execute("update token set ns = 100000000")
         t.keys("r")
         t.wait(lambda s: 0 < s["shown"] < 20, view="main", playing=True)
         t.keys("Space")
