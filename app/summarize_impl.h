@@ -11,7 +11,8 @@
 /* ---- summarize_text.c: text alone ---- */
 
 bool summarize_is_space(char c);
-/* Does text[0..n) end where a sentence ends?  A point behind a digit may be a number. */
+/* Does text[0..n) end where a sentence ends, whatever comes next?  A point behind a digit may
+ * be a number, and one behind "Mr" or "U.S" seldom ends anything. */
 bool summarize_ends_sentence(const char *text, size_t n);
 /* Moves both ends over white space. */
 void summarize_trim(const char *text, size_t *start, size_t *end);

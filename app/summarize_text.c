@@ -49,22 +49,16 @@ uint32_t summarize_count_words(const char *text, size_t n)
     return words;
 }
 
-bool summarize_ends_sentence(const char *text, size_t n)
-{
-    while (n && (text[n - 1] == '"' || text[n - 1] == '\'' || text[n - 1] == ')'))
-        n--;
-    if (n == 0)
-        return false;
-    char c = text[n - 1];
-    return c == '!' || c == '?' || c == '\n' ||
-           (c == '.' && n > 1 && !(text[n - 2] >= '0' && text[n - 2] <= '9'));
-}
-
 static size_t skip_space(const char *text, size_t n, size_t i)
 {
     while (i < n && summarize_is_space(text[i]))
         i++;
     return i;
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
 /* Titles and the like whose point ends no sentence, and single initials. */
@@ -88,6 +82,32 @@ static bool is_abbreviation(const char *text, size_t dot)
     return false;
 }
 
+/* Letters with points behind them, as in U.S. and i.e., or in the first half of such a word. */
+static bool is_initials(const char *text, size_t dot)
+{
+    for (size_t i = dot; i > 0 && is_letter(text[i - 1]); i -= 2) {
+        if (i == 1 || summarize_is_space(text[i - 2]) || text[i - 2] == '(' ||
+            text[i - 2] == '"')
+            return true;
+        if (text[i - 2] != '.')
+            return false;
+    }
+    return false;
+}
+
+bool summarize_ends_sentence(const char *text, size_t n)
+{
+    while (n && (text[n - 1] == '"' || text[n - 1] == '\'' || text[n - 1] == ')'))
+        n--;
+    if (n == 0)
+        return false;
+    char c = text[n - 1];
+    if (c != '.')
+        return c == '!' || c == '?' || c == '\n';
+    return n > 1 && !(text[n - 2] >= '0' && text[n - 2] <= '9') &&
+           !is_abbreviation(text, n - 1) && !is_initials(text, n - 1);
+}
+
 /* A new block of text begins at this line: list item, heading, fence, table. */
 static bool begins_block(const char *text, size_t n, size_t i)
 {
@@ -99,7 +119,8 @@ static bool begins_block(const char *text, size_t n, size_t i)
     return (c == '-' || c == '*' || c == '+') && text[i + 1] == ' ';
 }
 
-size_t summarize_sentence_end(const char *text, size_t n, size_t from)
+/* `initials`: behind them a sentence goes on, even with a capital letter. */
+static size_t sentence_end(const char *text, size_t n, size_t from, bool initials)
 {
     for (size_t i = skip_space(text, n, from); i < n; i++) {
         char c = text[i];
@@ -118,7 +139,8 @@ size_t summarize_sentence_end(const char *text, size_t n, size_t from)
             end++;
         if (end < n && !summarize_is_space(text[end]))
             continue;
-        if (c == '.' && end == i + 1 && is_abbreviation(text, i))
+        if (c == '.' && end == i + 1 &&
+            (is_abbreviation(text, i) || (initials && is_initials(text, i))))
             continue;
         size_t next = skip_space(text, n, end);
         if (next < n && text[next] >= 'a' && text[next] <= 'z') /* goes on in lower case */
@@ -128,11 +150,16 @@ size_t summarize_sentence_end(const char *text, size_t n, size_t from)
     return n;
 }
 
+size_t summarize_sentence_end(const char *text, size_t n, size_t from)
+{
+    return sentence_end(text, n, from, false); /* chunks may as well end behind "U.S." */
+}
+
 uint32_t summarize_count_sentences(const char *text, size_t n)
 {
     uint32_t count = 0;
     for (size_t at = skip_space(text, n, 0); at < n; at = skip_space(text, n, at)) {
-        at = summarize_sentence_end(text, n, at);
+        at = sentence_end(text, n, at, true);
         count++;
     }
     return count;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "app/summarize.h"
+#include "app/summarize_impl.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -69,6 +69,25 @@ static void where_sentences_end(void **state)
     sentence(" \n\n ", " \n\n ");
 }
 
+static void ends(const char *text, bool expected)
+{
+    if (summarize_ends_sentence(text, strlen(text)) != expected)
+        fail_msg("'%s' %s a sentence", text, expected ? "ends" : "does not end");
+}
+
+static void where_a_text_may_stop(void **state)
+{
+    (void)state;
+    const char *yes[] = {"He left.", "He left!\"", "(It isn't.)", "See README.md.",
+                         "One line\n"};
+    const char *no[] = {"He met Mr.", "In St.", "The U.",    "The U.S.", "(i.", "(i.e.",
+                        "\"U.S.\"",   "3.",     "at 5 a.m.", "a word",   ".",   ""};
+    for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)
+        ends(yes[i], true);
+    for (size_t i = 0; i < sizeof no / sizeof *no; i++)
+        ends(no[i], false);
+}
+
 static void counts(void **state)
 {
     (void)state;
@@ -76,6 +95,8 @@ static void counts(void **state)
     assert_int_equal(summarize_count_words("", 0), 0);
     assert_int_equal(summarize_count_sentences("One. Two! Three", 15), 3);
     assert_int_equal(summarize_count_sentences(" ", 1), 0);
+    const char *text = "Mr. Jones of the U.S. Army left. He lives in the U.S.";
+    assert_int_equal(summarize_count_sentences(text, strlen(text)), 2);
 }
 
 static void lengths(void **state)
@@ -395,6 +416,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(where_sentences_end),
+        cmocka_unit_test(where_a_text_may_stop),
         cmocka_unit_test(counts),
         cmocka_unit_test(lengths),
         cmocka_unit_test(long_texts_are_covered),
