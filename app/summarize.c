@@ -269,6 +269,19 @@ static bool run_select(struct run *r, const char *text, struct err *e)
     return ok;
 }
 
+/* Of the text there is now, also that of a stopped run. */
+static double summary_length(const struct run *r)
+{
+    struct summarize_opts all = *r->o;
+    const struct buf *text = &r->out->text;
+    struct terra_ids ids = {0};
+    uint64_t tokens = 0;
+    all.cancel = NULL;
+    summarize_count_tokens(&all, buf_str(text), text->len, &ids, &tokens, NULL);
+    terra_ids_free(&ids);
+    return summarize_measure(r->o->length.unit, buf_str(text), text->len, tokens);
+}
+
 static bool run_map_reduce(struct run *r, const char *text, struct err *e)
 {
     struct buf *joined = &r->out->text;
@@ -276,8 +289,7 @@ static bool run_map_reduce(struct run *r, const char *text, struct err *e)
     bool ok = map_round(r, text, r->plan->chunk, n, 0, joined, NULL, e);
     for (uint32_t round = 1; ok && n > 1; round++) {
         if (r->o->length.unit != SUMMARIZE_FREE &&
-            summarize_measure(r->o->length.unit, buf_str(joined), joined->len,
-                              r->out->tokens_out) <= r->goal * (1 + LENGTH_SLACK))
+            summary_length(r) <= r->goal * (1 + LENGTH_SLACK))
             break; /* already as short as wanted: reducing would only lose */
         struct buf text_now = *joined;
         struct summarize_chunks list = {0};
@@ -370,15 +382,8 @@ bool summarize_run(const struct summarize_opts *o, const struct summarize_plan *
     if (why.kind == ERR_CANCELLED)
         out->stop = GENERATE_CANCELLED; /* also between two steps */
     if (o->length.unit != SUMMARIZE_FREE) {
-        struct summarize_opts all = *o;
-        struct terra_ids ids = {0};
-        uint64_t tokens = 0;
-        all.cancel = NULL; /* what a stopped run wrote is measured too */
-        summarize_count_tokens(&all, buf_str(&out->text), out->text.len, &ids, &tokens, NULL);
-        terra_ids_free(&ids);
         out->goal = r.goal;
-        out->length =
-            summarize_measure(o->length.unit, buf_str(&out->text), out->text.len, tokens);
+        out->length = summary_length(&r);
         out->length_met = fabs(out->length - r.goal) <= r.goal * LENGTH_SLACK;
     }
     return ok;

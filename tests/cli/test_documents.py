@@ -119,6 +119,14 @@ class Documents(Case):
         plain = self.works("summarize", "-n", "6", "--length", "20w", path)
         self.assertEqual(plain.out.strip(), text)
 
+    def test_reducing_ends_at_the_wanted_length(self) -> None:
+        """In tokens too: of the summaries as they are now, not of all that was ever written."""
+        path = self.write("doc", TEXT * 10)
+        args = ("--method", "map-reduce", "-n", "6", "--length", "20t")
+        done = self.works("summarize", "--json", *args, path)
+        self.assertEqual([c["of"] for c in done.of("chunk") if c["kind"] == "reduce"], [3] * 3)
+        self.assertTrue(done.of("end")[0]["length_met"])
+
     def test_beams(self) -> None:
         path = self.write("doc", TEXT)
         one = ("-n", "24", "--allow-truncate", path)
