@@ -59,10 +59,9 @@ static bool enough(void *user, const char *text, size_t n, uint32_t n_tokens)
 {
     struct run *r = user;
     enum summarize_unit unit = r->o->length.unit;
-    if (unit == SUMMARIZE_SENTENCES)
-        return summarize_ends_sentence(text, n) &&
-               summarize_count_sentences(text, n) >= r->goal;
     double length = summarize_measure(unit, text, n, n_tokens);
+    if (unit == SUMMARIZE_SENTENCES)
+        return length >= r->goal && summarize_ends_sentence(text, n);
     return length >= r->goal * (1 + LENGTH_SLACK) ||
            (length >= r->goal * MIN_GOAL && summarize_ends_sentence(text, n));
 }

@@ -18,7 +18,7 @@ bool summarize_ends_sentence(const char *text, size_t n);
 void summarize_trim(const char *text, size_t *start, size_t *end);
 /* The wanted length of a document of tok_total tokens, in the length's own unit. */
 double summarize_goal(const struct summarize_length *l, uint64_t tok_total);
-/* A text's length in a unit; `tokens` is what it is for SUMMARIZE_TOKENS. */
+/* A summary's length in a unit; `tokens` is what it is for SUMMARIZE_TOKENS. */
 double summarize_measure(enum summarize_unit unit, const char *text, size_t n, uint64_t tokens);
 
 /* ---- summarize_plan.c: tokens and chunks ---- */

@@ -321,7 +321,9 @@ bool summarize_plan(const struct summarize_opts *o, const char *text, size_t n,
     if (budget < MIN_BUDGET)
         return err_set(e, ERR_USAGE, "%u tokens of context leave no room for a text",
                        o->max_source);
-    double length = summarize_measure(o->length.unit, text, n, out->tok_total);
+    double length = o->length.unit == SUMMARIZE_SENTENCES /* its lines may be broken anywhere */
+                        ? summarize_count_sentences(text, n)
+                        : summarize_measure(o->length.unit, text, n, out->tok_total);
     out->as_is = o->length.unit == SUMMARIZE_FREE ? out->tok_total < SHORT_TOKENS
                                                   : !o->length.percent && length <= goal;
     bool fits = out->tok_total <= budget;

@@ -177,13 +177,25 @@ double summarize_goal(const struct summarize_length *l, uint64_t tok_total)
     return l->percent ? ceil((double)tok_total * l->amount / 100) : l->amount;
 }
 
+/* Every line by itself: each is the summary of a chunk, and a title has no point at its end. */
+static uint32_t count_by_line(const char *text, size_t n)
+{
+    uint32_t count = 0;
+    for (size_t at = 0, end; at < n; at = end + 1) {
+        for (end = at; end < n && text[end] != '\n'; end++)
+            continue;
+        count += summarize_count_sentences(text + at, end - at);
+    }
+    return count;
+}
+
 double summarize_measure(enum summarize_unit unit, const char *text, size_t n, uint64_t tokens)
 {
     switch (unit) {
     case SUMMARIZE_WORDS:
         return summarize_count_words(text, n);
     case SUMMARIZE_SENTENCES:
-        return summarize_count_sentences(text, n);
+        return count_by_line(text, n);
     case SUMMARIZE_TOKENS:
         return (double)tokens;
     case SUMMARIZE_FREE:

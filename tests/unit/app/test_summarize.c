@@ -99,6 +99,25 @@ static void counts(void **state)
     assert_int_equal(summarize_count_sentences(text, strlen(text)), 2);
 }
 
+static void lines_of_a_summary_count_apart(void **state)
+{
+    (void)state;
+    const char *text = "First title\nSecond title\n\nOne. Two.";
+    size_t n = strlen(text);
+    assert_true(summarize_measure(SUMMARIZE_SENTENCES, text, n, 0) == 4);
+    assert_true(summarize_measure(SUMMARIZE_SENTENCES, "\n", 1, 0) == 0);
+    assert_true(summarize_measure(SUMMARIZE_WORDS, text, n, 9) == 6);
+    assert_true(summarize_measure(SUMMARIZE_TOKENS, text, n, 9) == 9);
+    struct err e = {0};
+    struct summarize_opts o = defaults();
+    struct summarize_plan p;
+    const char *wrapped = "One sentence of a document\nthat was broken\ninto three lines.";
+    assert_true(summarize_length_parse("1s", &o.length, &e));
+    assert_true(summarize_plan(&o, wrapped, strlen(wrapped), &p, &e));
+    assert_true(p.as_is);
+    summarize_plan_free(&p);
+}
+
 static void lengths(void **state)
 {
     (void)state;
@@ -418,6 +437,7 @@ int main(void)
         cmocka_unit_test(where_sentences_end),
         cmocka_unit_test(where_a_text_may_stop),
         cmocka_unit_test(counts),
+        cmocka_unit_test(lines_of_a_summary_count_apart),
         cmocka_unit_test(lengths),
         cmocka_unit_test(long_texts_are_covered),
         cmocka_unit_test(layout_is_not_read),
