@@ -179,7 +179,7 @@ static void on_token(void *user, const struct terra_token *t, const char *piece,
     recorder_token(j->c->recorder, t, piece, n);
     headless_token(&j->c->out, j->step, j->n_written, t, piece, n, j->final);
     j->n_written += t != NULL;
-    j->streamed |= j->final;
+    j->streamed |= j->final && n > 0;
 }
 
 static void on_end(void *user, const struct summarize_step *s, const struct generate_result *r,

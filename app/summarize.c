@@ -134,6 +134,13 @@ static bool run_step(struct run *r, struct summarize_step *step, struct buf *wri
     return ok;
 }
 
+static void swap_text(struct buf *a, struct buf *b)
+{
+    struct buf t = *a;
+    *a = *b;
+    *b = t;
+}
+
 static void add_line(struct buf *b, const struct buf *text)
 {
     size_t start = 0, end = text->len;
@@ -225,9 +232,8 @@ static void choose(const struct run *r, struct summarize_candidate *c, size_t n)
 static bool write_chosen(struct run *r, const char *text, const struct summarize_candidate *c,
                          struct err *e)
 {
-    struct buf written = {0};
+    struct buf written = {0}, all = {0};
     bool ok = true;
-    buf_clear(&r->out->text);
     for (size_t i = 0; ok && i < r->plan->n_chunks; i++) {
         if (!c[i].keep)
             continue;
@@ -239,9 +245,12 @@ static bool write_chosen(struct run *r, const char *text, const struct summarize
                                       .text = text + at->start,
                                       .n_text = at->end - at->start};
         ok = run_step(r, &step, &written, e);
-        add_line(&r->out->text, &written);
+        add_line(&all, &written);
     }
+    if (ok || all.len) /* stopped before it wrote anything: the summaries of all chunks stay */
+        swap_text(&r->out->text, &all);
     buf_free(&written);
+    buf_free(&all);
     return ok;
 }
 
@@ -301,11 +310,9 @@ static bool run_map_reduce(struct run *r, const char *text, struct err *e)
                          r->plan->max_tokens / 2);
         if (ok)
             ok = map_round(r, buf_str(&text_now), list.c, list.n, round, joined, NULL, e);
-        if (!ok && joined->len == 0) { /* keep what there is */
-            buf_free(joined);
-            *joined = text_now;
-            text_now = (struct buf){0};
-        }
+        /* A stopped round is less than the one before, unless its text is shown already. */
+        if (!ok && (list.n != 1 || joined->len == 0))
+            swap_text(joined, &text_now);
         n = list.n;
         buf_free(&text_now);
         free(list.c);
@@ -315,7 +322,7 @@ static bool run_map_reduce(struct run *r, const char *text, struct err *e)
 
 static bool run_refine(struct run *r, const char *text, struct err *e)
 {
-    struct buf source = {0}, *summary = &r->out->text;
+    struct buf source = {0}, written = {0}, *summary = &r->out->text;
     bool ok = true;
     for (size_t i = 0; ok && i < r->plan->n_chunks; i++) {
         const struct summarize_chunk *c = &r->plan->chunk[i];
@@ -331,9 +338,13 @@ static bool run_refine(struct run *r, const char *text, struct err *e)
                                       .final = i + 1 == r->plan->n_chunks,
                                       .text = buf_str(&source),
                                       .n_text = source.len};
-        ok = run_step(r, &step, summary, e);
+        ok = run_step(r, &step, &written, e);
+        /* A stopped step has only begun to say the summary again, unless it is shown. */
+        if (ok || (written.len && (step.final || summary->len == 0)))
+            swap_text(summary, &written);
         count_read(r, i);
     }
+    buf_free(&written);
     buf_free(&source);
     return ok;
 }

@@ -411,24 +411,112 @@ static void methods_end_in_one_text(void **state)
     run_method(SUMMARIZE_REFINE, SUMMARIZE_STEP_REFINE);
 }
 
+struct stopper { /* stops a run in step `at`, the last one or the second of round `round` */
+    atomic_bool cancel;
+    uint32_t at, round;
+    bool last;
+    bool wrote; /* not when the step begins but when it has written something */
+    bool running;
+    struct buf whole; /* text of the steps that came to their end */
+};
+
+static void stop_begin(void *user, const struct summarize_step *s)
+{
+    struct stopper *x = user;
+    x->running = x->last    ? s->final
+                 : x->round ? s->round == x->round && s->no == 2
+                            : s->index == x->at;
+    if (x->running && !x->wrote)
+        atomic_store(&x->cancel, true);
+}
+
+static void stop_token(void *user, const struct terra_token *t, const char *piece, size_t n)
+{
+    struct stopper *x = user;
+    (void)t;
+    if (x->running && x->wrote && strspn(piece, " \n\t") < n)
+        atomic_store(&x->cancel, true);
+}
+
+static void stop_end(void *user, const struct summarize_step *s,
+                     const struct generate_result *r, const struct err *e)
+{
+    struct stopper *x = user;
+    size_t start = 0, end = r->text.len;
+    if (e || s->round)
+        return;
+    summarize_trim(buf_str(&r->text), &start, &end);
+    if (s->kind == SUMMARIZE_STEP_REFINE)
+        buf_clear(&x->whole);
+    else if (x->whole.len)
+        buf_add_byte(&x->whole, '\n');
+    buf_add(&x->whole, buf_str(&r->text) + start, end - start);
+}
+
+/* The same text, whatever white space is at its end. */
+static bool same_words(const struct buf *a, const struct buf *b)
+{
+    size_t start = 0, n = a->len;
+    summarize_trim(buf_str(a), &start, &n);
+    return n - start == b->len && memcmp(buf_str(a) + start, buf_str(b), b->len) == 0;
+}
+
+/* What a run leaves that is stopped as `x` says. */
+static void stop_run(enum summarize_method method, struct stopper *x, struct buf *left)
+{
+    char text[2048] = "";
+    for (int i = 0; i < 8; i++)
+        strcat(text, "The cat sat on the mat. A dog came in and the cat ran away. ");
+    struct err e = {0};
+    struct summarize_opts o = defaults();
+    struct summarize_plan p;
+    struct terra_session_opts so = {.threads = 1, .cancel = &x->cancel};
+    struct terra_session *s = terra_session_open(model, &so, &e);
+    struct summarize_sink sink = {
+        .begin = stop_begin, .token = stop_token, .end = stop_end, .user = x};
+    struct summarize_result r;
+    assert_non_null(s);
+    o.method = method;
+    o.max_tokens = 8;
+    assert_true(summarize_plan(&o, text, strlen(text), &p, &e));
+    assert_true(p.n_chunks > 3);
+    assert_false(summarize_run(&o, &p, text, strlen(text), s, &sink, &r, &e));
+    assert_int_equal(e.kind, ERR_CANCELLED);
+    assert_int_equal(r.stop, GENERATE_CANCELLED);
+    *left = r.text;
+    summarize_plan_free(&p);
+    terra_session_close(s);
+}
+
 static void cancelled_runs_keep_their_text(void **state)
 {
     (void)state;
-    const char *text = "The cat sat on the mat and looked.";
-    struct err e = {0};
-    atomic_bool cancel = true;
-    struct summarize_opts o = defaults();
-    struct summarize_plan p;
-    struct terra_session_opts so = {.threads = 1, .cancel = &cancel};
-    struct terra_session *s = terra_session_open(model, &so, &e);
-    struct summarize_result r;
-    assert_true(summarize_plan(&o, text, strlen(text), &p, &e));
-    assert_false(summarize_run(&o, &p, text, strlen(text), s, NULL, &r, &e));
-    assert_int_equal(e.kind, ERR_CANCELLED);
-    assert_int_equal(r.stop, GENERATE_CANCELLED);
-    summarize_result_free(&r);
-    summarize_plan_free(&p);
-    terra_session_close(s);
+    const struct {
+        enum summarize_method method;
+        struct stopper x;
+        bool whole; /* what the finished steps wrote is left */
+    } cases[] = {
+        {SUMMARIZE_REFINE, {.at = 2}, true},
+        {SUMMARIZE_REFINE, {.at = 2, .wrote = true}, true},
+        {SUMMARIZE_REFINE, {.last = true}, true},
+        {SUMMARIZE_REFINE, {.last = true, .wrote = true}, false},
+        {SUMMARIZE_SELECT, {.at = 2}, true},
+        {SUMMARIZE_SELECT, {.last = true}, true},
+        {SUMMARIZE_SELECT, {.last = true, .wrote = true}, false},
+        {SUMMARIZE_MAP_REDUCE, {.at = 2}, true},
+        {SUMMARIZE_MAP_REDUCE, {.round = 1}, true},
+        {SUMMARIZE_MAP_REDUCE, {.round = 1, .wrote = true}, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct stopper x = cases[i].x;
+        struct buf left = {0};
+        stop_run(cases[i].method, &x, &left);
+        assert_true(left.len > 0);
+        if (same_words(&left, &x.whole) != cases[i].whole)
+            fail_msg("case %zu left '%s' of '%s'", i, buf_str(&left), buf_str(&x.whole));
+        buf_free(&left);
+        buf_free(&x.whole);
+    }
 }
 
 int main(void)
