@@ -56,10 +56,15 @@ static bool options(struct job *j, struct err *e)
     uint32_t most = generate_max_target(c->shape);
     if (o->max_tokens > most)
         o->max_tokens = most;
-    if (o->allow_truncate && !strcmp(config_text(u, CONFIG_METHOD), "auto"))
+    summarize_method_parse(config_text(u, CONFIG_METHOD), &o->method);
+    if (o->allow_truncate && c->args->method && o->method > SUMMARIZE_SINGLE)
+        return err_set(
+            e, ERR_USAGE,
+            "--allow-truncate reads only the beginning, --method %s all of it: leave "
+            "one of them out",
+            c->args->method);
+    if (o->allow_truncate) /* a method of the settings gives way */
         o->method = SUMMARIZE_SINGLE;
-    else
-        summarize_method_parse(config_text(u, CONFIG_METHOD), &o->method);
     return setup_style(c->shape, config_text(u, CONFIG_STYLE), &o->style, &j->style, e) &&
            summarize_length_parse(config_text(u, CONFIG_LENGTH), &o->length, e);
 }

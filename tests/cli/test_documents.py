@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import time
 import unittest
+from pathlib import Path
 
 from common import TEXT, Case
 
@@ -85,6 +86,20 @@ class Documents(Case):
         self.assertLess(end["coverage"]["read"], end["coverage"]["total"])
         done = self.works("summarize", "--allow-truncate", path)
         self.assertRegex(done.err, r"read \d+ of \d+ tokens \(the rest was left out")
+
+    def test_truncation_is_no_method_for_the_whole(self) -> None:
+        path = self.write("doc", TEXT * 3)
+        for method in ("select", "map-reduce", "refine"):
+            line = self.fails(2, "summarize", "--allow-truncate", "--method", method, path)
+            self.assertRegex(line, f"--allow-truncate .*--method {method}")
+        for method in ("auto", "single"):
+            end = self.end("--allow-truncate", "--method", method, path)
+            self.assertEqual((end["method"], end["chunks"]), ("single", 1))
+        folder = Path(self.env["HOME"]) / ".config/terra"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text('{"method":"refine"}')
+        end = self.end("--allow-truncate", path)
+        self.assertEqual((end["method"], end["chunks"]), ("single", 1))
 
     def test_refine(self) -> None:
         end = self.end("--method", "refine", "-n", "8", self.write("doc", TEXT * 2))
