@@ -278,8 +278,9 @@ static void report(struct job *j, bool ok)
     if (!ok && r->stop == GENERATE_ERROR)
         goto out; /* the error's own line is enough */
     if (p->as_is)
-        cli_note(c, "%" PRIu64 " tokens: too short to summarize, given back as it is",
-                 p->tok_total);
+        cli_note(c, "%" PRIu64 " tokens: %s, given back as it is", p->tok_total,
+                 p->tok_total < SUMMARIZE_SHORT ? "too short to summarize"
+                                                : "already within the wanted length");
     else
         cli_note(c, "read %" PRIu64 " of %" PRIu64 " tokens%s, wrote %" PRIu64 " in %.2f s",
                  read, p->tok_total,

@@ -65,6 +65,8 @@ struct summarize_chunk {
     uint32_t n_tok;
 };
 
+#define SUMMARIZE_SHORT 12u /* a text of fewer tokens is its own summary */
+
 struct summarize_plan {
     enum summarize_method method; /* decided */
     bool as_is;                   /* shorter than the summary would be: give it back */

@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MIN_BUDGET   8u  /* tokens of text in one source */
-#define SHORT_TOKENS 12u /* a text this short is its own summary */
-#define WINDOW       8u  /* bytes a token that are tried first when a piece is cut off */
+#define MIN_BUDGET 8u /* tokens of text in one source */
+#define WINDOW     8u /* bytes a token that are tried first when a piece is cut off */
 
 /* ---- tokens ------------------------------------------------------------------------ */
 
@@ -324,8 +323,8 @@ bool summarize_plan(const struct summarize_opts *o, const char *text, size_t n,
     double length = o->length.unit == SUMMARIZE_SENTENCES /* its lines may be broken anywhere */
                         ? summarize_count_sentences(text, n)
                         : summarize_measure(o->length.unit, text, n, out->tok_total);
-    out->as_is = o->length.unit == SUMMARIZE_FREE ? out->tok_total < SHORT_TOKENS
-                                                  : !o->length.percent && length <= goal;
+    bool within = o->length.unit != SUMMARIZE_FREE && !o->length.percent && length <= goal;
+    out->as_is = within || out->tok_total < SUMMARIZE_SHORT;
     bool fits = out->tok_total <= budget;
     bool cut = o->chunk && o->chunk < out->tok_total;
     out->method = o->method;

@@ -188,6 +188,10 @@ class Documents(Case):
         done = self.works("summarize", self.write("doc", "Hi.\n"))
         self.assertEqual(done.out, "Hi.\n")
         self.assertIn("too short", done.err)
+        path = self.write("doc", TEXT)
+        done = self.works("summarize", "--length", "500w", path)
+        self.assertEqual(done.out, TEXT)
+        self.assertIn("already within the wanted length", done.err)
 
     def test_styles(self) -> None:
         path = self.write("doc", TEXT)

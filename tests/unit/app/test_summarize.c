@@ -338,6 +338,10 @@ static void short_texts_are_their_own_summary(void **state)
     assert_true(summarize_plan(&o, "Hello.", 6, &p, &e));
     assert_true(p.as_is);
     summarize_plan_free(&p);
+    assert_true(summarize_length_parse("1w", &o.length, &e));
+    assert_true(summarize_plan(&o, "Hi all.", 7, &p, &e));
+    assert_true(p.tok_total < SUMMARIZE_SHORT && p.as_is);
+    summarize_plan_free(&p);
     assert_true(summarize_length_parse("9w", &o.length, &e));
     const char *text = "Eight words are less than the wanted nine.";
     assert_true(summarize_plan(&o, text, strlen(text), &p, &e));
