@@ -8,9 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_ROUNDS   24u
-#define LENGTH_SLACK 0.25 /* a goal counts as met within this */
-#define MIN_GOAL     0.85 /* of the goal: from here a sentence end ends the text */
+#define MAX_ROUNDS 24u
+#define MIN_GOAL   0.85 /* of the goal: from here a sentence end ends the text */
 
 const char *const summarize_method_name[] = {"auto", "single", "select", "map-reduce",
                                              "refine"};
@@ -62,7 +61,7 @@ static bool enough(void *user, const char *text, size_t n, uint32_t n_tokens)
     double length = summarize_measure(unit, text, n, n_tokens);
     if (unit == SUMMARIZE_SENTENCES)
         return length >= r->goal && summarize_ends_sentence(text, n);
-    return length >= r->goal * (1 + LENGTH_SLACK) ||
+    return length >= r->goal * (1 + SUMMARIZE_SLACK) ||
            (length >= r->goal * MIN_GOAL && summarize_ends_sentence(text, n));
 }
 
@@ -214,7 +213,7 @@ static void choose(const struct run *r, struct summarize_candidate *c, size_t n)
         uint64_t sum = tokens + c[best].ids.n;
         double length = length_with(r, &all, &c[best].text, sum);
         if (all.len &&
-            (r->o->length.unit == SUMMARIZE_FREE || length > r->goal * (1 + LENGTH_SLACK)))
+            (r->o->length.unit == SUMMARIZE_FREE || length > r->goal * (1 + SUMMARIZE_SLACK)))
             continue;
         taken[best] = true;
         tokens = sum;
@@ -297,7 +296,7 @@ static bool run_map_reduce(struct run *r, const char *text, struct err *e)
     bool ok = map_round(r, text, r->plan->chunk, n, 0, joined, NULL, e);
     for (uint32_t round = 1; ok && n > 1; round++) {
         if (r->o->length.unit != SUMMARIZE_FREE &&
-            summary_length(r) <= r->goal * (1 + LENGTH_SLACK))
+            summary_length(r) <= r->goal * (1 + SUMMARIZE_SLACK))
             break; /* already as short as wanted: reducing would only lose */
         struct buf text_now = *joined;
         struct summarize_chunks list = {0};
@@ -394,7 +393,7 @@ bool summarize_run(const struct summarize_opts *o, const struct summarize_plan *
     if (o->length.unit != SUMMARIZE_FREE) {
         out->goal = r.goal;
         out->length = summary_length(&r);
-        out->length_met = fabs(out->length - r.goal) <= r.goal * LENGTH_SLACK;
+        out->length_met = fabs(out->length - r.goal) <= r.goal * SUMMARIZE_SLACK;
     }
     return ok;
 }

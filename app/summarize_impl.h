@@ -8,6 +8,8 @@
 
 #include "app/summarize.h"
 
+#define SUMMARIZE_SLACK 0.25 /* a wanted length counts as met within this share of it */
+
 /* ---- summarize_text.c: text alone ---- */
 
 bool summarize_is_space(char c);

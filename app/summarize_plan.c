@@ -3,6 +3,7 @@
 
 #include "engine/base/xalloc.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -253,7 +254,9 @@ static uint32_t step_tokens(const struct summarize_opts *o, double goal)
 {
     double cap = o->max_tokens;
     if (o->length.unit == SUMMARIZE_TOKENS)
-        cap = goal;
+        /* Room for the sentence's end.  One less: read again, the first word can take a token
+         * more, for the space before it is gone. */
+        cap = fmax(goal, floor(goal * (1 + SUMMARIZE_SLACK)) - 1);
     else if (o->length.unit == SUMMARIZE_WORDS)
         cap = goal * 3 + 16; /* more tokens than any language needs for these words */
     return cap < 1 ? 1 : cap < o->max_tokens ? (uint32_t)cap : o->max_tokens;

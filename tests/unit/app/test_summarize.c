@@ -349,6 +349,26 @@ static void short_texts_are_their_own_summary(void **state)
     summarize_plan_free(&p);
 }
 
+static void a_sentence_may_end_behind_the_wanted_length(void **state)
+{
+    (void)state;
+    const char *text = "The cat sat on the mat. A dog came in and the cat ran away.";
+    struct err e = {0};
+    struct summarize_opts o = defaults();
+    struct summarize_plan p;
+    const struct {
+        const char *length;
+        uint32_t most, expected;
+    } cases[] = {{"12t", 30, 14}, {"12t", 13, 13}, {"2t", 30, 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        o.max_tokens = cases[i].most;
+        assert_true(summarize_length_parse(cases[i].length, &o.length, &e));
+        assert_true(summarize_plan(&o, text, strlen(text), &p, &e));
+        assert_int_equal(p.max_tokens, cases[i].expected);
+        summarize_plan_free(&p);
+    }
+}
+
 /* ---- runs ---------------------------------------------------------------------------- */
 
 struct log {
@@ -538,6 +558,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(a_cut_document_is_read_as_far_as_it_goes),
         cmocka_unit_test(short_texts_are_their_own_summary),
+        cmocka_unit_test(a_sentence_may_end_behind_the_wanted_length),
         cmocka_unit_test(methods_end_in_one_text),
         cmocka_unit_test(cancelled_runs_keep_their_text),
     };
