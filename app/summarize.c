@@ -261,7 +261,7 @@ static bool run_select(struct run *r, const char *text, struct err *e)
     if (ok && n > 1) {
         uint64_t start = clock_ns();
         ok = summarize_select(r->o, r->session, r->sink, text, r->plan->chunk, c, n,
-                              r->plan->max_tokens, e);
+                              r->plan->max_tokens, r->goal, e);
         r->out->search_ns += clock_ns() - start;
         if (ok) {
             choose(r, c, n);

@@ -51,10 +51,10 @@ struct summarize_candidate { /* the summary of one chunk */
 };
 
 /* Judges the summaries of all n chunks by chunks from the whole document; the session's
- * timeline is lost.  max_tokens: of the longest candidate. */
+ * timeline is lost.  max_tokens: of the longest candidate; goal: the wanted length, or 0. */
 bool summarize_select(const struct summarize_opts *o, struct terra_session *s,
                       const struct summarize_sink *sink, const char *text,
                       const struct summarize_chunk *chunk, struct summarize_candidate *c,
-                      size_t n, uint32_t max_tokens, struct err *e);
+                      size_t n, uint32_t max_tokens, double goal, struct err *e);
 
 #endif

@@ -14,6 +14,7 @@
 
 #define JUDGES    16u /* chunks that are asked, evenly over the document */
 #define MOST      24u /* summaries that are judged: those that suit their own chunk best */
+#define CHOICE    2.0 /* ... and more of them, until they are so many times the wanted length */
 #define GAIN      1.0 /* nats a token that one judge can give or take: none decides alone */
 #define LEAD      1.0 /* nats for the first chunk, half for the second ...: documents begin */
 #define MIN_WORDS 3u  /* fewer are a title at best */
@@ -68,12 +69,15 @@ static int by_score(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y; /* the earlier chunk */
 }
 
-/* Keeps the MOST that gain most from their own chunk, one of equal ones. */
-static void shortlist(struct summarize_candidate *c, size_t n, const double *without)
+/* Keeps the MOST that gain most from their own chunk, one of equal ones; more if a long
+ * summary is wanted. */
+static void shortlist(const struct summarize_opts *o, double goal,
+                      struct summarize_candidate *c, size_t n, const double *without)
 {
     struct summarize_candidate **order = xcalloc(n, sizeof *order);
-    const struct summarize_candidate *kept[MOST];
+    const struct summarize_candidate **kept = xcalloc(n, sizeof *kept);
     size_t n_kept = 0;
+    double length = 0;
     bool any = false;
     for (size_t i = 0; i < n; i++) {
         order[i] = &c[i];
@@ -85,13 +89,17 @@ static void shortlist(struct summarize_candidate *c, size_t n, const double *wit
     }
     qsort(order, n, sizeof *order, by_score);
     for (size_t i = 0; i < n; i++) {
-        bool good = order[i]->keep && n_kept < MOST;
+        const struct buf *text = &order[i]->text;
+        bool good = order[i]->keep && (n_kept < MOST || length < goal * CHOICE);
         for (size_t k = 0; good && k < n_kept; k++)
-            good = !same_text(&order[i]->text, &kept[k]->text);
+            good = !same_text(text, &kept[k]->text);
         order[i]->keep = good;
-        if (good)
-            kept[n_kept++] = order[i];
+        if (!good)
+            continue;
+        kept[n_kept++] = order[i];
+        length += summarize_measure(o->length.unit, buf_str(text), text->len, order[i]->ids.n);
     }
+    free(kept);
     free(order);
 }
 
@@ -127,7 +135,7 @@ static bool ask_judges(const struct summarize_opts *o, struct terra_session *s,
 bool summarize_select(const struct summarize_opts *o, struct terra_session *s,
                       const struct summarize_sink *sink, const char *text,
                       const struct summarize_chunk *chunk, struct summarize_candidate *c,
-                      size_t n, uint32_t max_tokens, struct err *e)
+                      size_t n, uint32_t max_tokens, double goal, struct err *e)
 {
     struct terra_ids nothing = {0};
     double *without = xcalloc(n, sizeof *without);
@@ -139,7 +147,7 @@ bool summarize_select(const struct summarize_opts *o, struct terra_session *s,
         c[i].keep = c[i].ids.n > 0;
     ok = ok && judge(s, x, &nothing, c, n, without, e);
     if (ok) {
-        shortlist(c, n, without);
+        shortlist(o, goal, c, n, without);
         ok = ask_judges(o, s, sink, x, text, chunk, c, n, without, e);
     }
     terra_search_close(x);

@@ -435,6 +435,46 @@ static void methods_end_in_one_text(void **state)
     run_method(SUMMARIZE_REFINE, SUMMARIZE_STEP_REFINE);
 }
 
+#define PARTS 40
+
+/* How many of as many summaries, of five words each, are judged for a length in words. */
+static size_t judged(double goal)
+{
+    const char *text = "The cat sat on the mat.";
+    struct summarize_candidate c[PARTS] = {0};
+    struct summarize_chunk chunk[PARTS];
+    struct summarize_opts o = defaults();
+    struct terra_session_opts so = {.threads = 1};
+    struct err e = {0};
+    struct terra_session *s = terra_session_open(model, &so, &e);
+    size_t kept = 0;
+    assert_non_null(s);
+    o.length.unit = goal > 0 ? SUMMARIZE_WORDS : SUMMARIZE_FREE;
+    for (size_t i = 0; i < PARTS; i++) {
+        chunk[i] = (struct summarize_chunk){0, strlen(text), 8};
+        buf_printf(&c[i].text, "what part %c%c says here", (char)('a' + i / 26),
+                   (char)('a' + i % 26));
+        terra_ids_add(&c[i].ids, TERRA_EOS);
+    }
+    assert_true(summarize_select(&o, s, NULL, text, chunk, c, PARTS, 4, goal, &e));
+    for (size_t i = 0; i < PARTS; i++) {
+        kept += c[i].keep;
+        terra_ids_free(&c[i].ids);
+        buf_free(&c[i].text);
+    }
+    terra_session_close(s);
+    return kept;
+}
+
+static void a_long_summary_has_more_to_choose_from(void **state)
+{
+    (void)state;
+    assert_int_equal(judged(0), 24);
+    assert_int_equal(judged(20), 24);
+    assert_int_equal(judged(75), 30); /* twice as many words as wanted */
+    assert_int_equal(judged(5000), PARTS);
+}
+
 struct stopper { /* stops a run in step `at`, the last one or the second of round `round` */
     atomic_bool cancel;
     uint32_t at, round;
@@ -560,6 +600,7 @@ int main(void)
         cmocka_unit_test(short_texts_are_their_own_summary),
         cmocka_unit_test(a_sentence_may_end_behind_the_wanted_length),
         cmocka_unit_test(methods_end_in_one_text),
+        cmocka_unit_test(a_long_summary_has_more_to_choose_from),
         cmocka_unit_test(cancelled_runs_keep_their_text),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);
