@@ -69,26 +69,26 @@ static bool options(struct job *j, struct err *e)
            summarize_length_parse(config_text(u, CONFIG_LENGTH), &o->length, e);
 }
 
-/* Seconds that the plan will take, from bytes and a measured bandwidth: rough. */
-static double estimate(struct job *j)
+/* Seconds that the plan will take: writing is bound by memory, reading by arithmetic.  Only a
+ * part of the parameters is multiplied when reading, at a part of the best rate: about even. */
+static double estimate(const struct job *j)
 {
     struct terra_model_info info;
     struct terra_machine m;
+    struct summarize_work work;
     struct err e = {0};
     uint32_t threads = setup_threads(&j->c->config);
     terra_model_info(j->c->model, &info);
     terra_machine_info(&m);
     threads = threads ? threads : m.cores;
     double bandwidth = terra_machine_bandwidth(threads, 3, &e);
-    if (bandwidth <= 0)
+    double multiplies = terra_machine_multiplies(threads, TERRA_F32, 3, &e);
+    if (bandwidth <= 0 || multiplies <= 0)
         return 0;
-    double steps = (double)j->plan.n_chunks * (j->plan.n_chunks > 1 ? 1.5 : 1);
-    double written = steps * j->plan.max_tokens / 2;
+    summarize_work(&j->opts, &j->plan, &work);
     double bytes = setup_mode(&j->c->config) == TERRA_SPARSE ? (double)info.bytes_sparse
                                                              : (double)info.bytes_dense;
-    /* Reading is bound by arithmetic: about 16 G multiply-adds a second and thread. */
-    double reading = (double)j->plan.tok_read * (double)info.parameters / (16e9 * threads);
-    return written * bytes / bandwidth + reading;
+    return work.written * bytes / bandwidth + work.read * (double)info.parameters / multiplies;
 }
 
 static bool dry_run(struct job *j)

@@ -80,6 +80,15 @@ bool summarize_plan(const struct summarize_opts *o, const char *text, size_t n,
                     struct summarize_plan *out, struct err *e);
 void summarize_plan_free(struct summarize_plan *p);
 
+/* What a plan comes to, if summaries are half as long as they may be: rough. */
+struct summarize_work {
+    double read;    /* tokens read at once: of texts, and of summaries by the judges */
+    double written; /* tokens written one after another, those of a beam search too */
+};
+
+void summarize_work(const struct summarize_opts *o, const struct summarize_plan *p,
+                    struct summarize_work *out);
+
 enum summarize_kind {
     SUMMARIZE_STEP_SINGLE,
     SUMMARIZE_STEP_MAP,

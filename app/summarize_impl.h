@@ -42,6 +42,10 @@ bool summarize_cut(const struct summarize_opts *o, const char *text, size_t n, u
 
 /* ---- summarize_select.c: the chunk summaries that speak for the document ---- */
 
+#define SUMMARIZE_JUDGES 16u /* chunks that are asked, evenly over the document */
+#define SUMMARIZE_MOST   24u /* summaries that are judged: those that suit their chunk best */
+#define SUMMARIZE_CHOICE 2.0 /* ... and more, until they are this often the wanted length */
+
 struct summarize_candidate { /* the summary of one chunk */
     struct terra_ids ids;    /* the end symbol included */
     struct buf text;

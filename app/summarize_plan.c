@@ -358,6 +358,43 @@ bool summarize_plan(const struct summarize_opts *o, const char *text, size_t n,
     return ok;
 }
 
+/* Summaries of `mean` tokens that make one of the wanted length. */
+static double summaries_wanted(const struct summarize_opts *o, const struct summarize_plan *p,
+                               double mean)
+{
+    const double tokens_a_word = 1.5;
+    double goal = summarize_goal(&o->length, p->tok_total);
+    double n = o->length.unit == SUMMARIZE_WORDS       ? goal * tokens_a_word / mean
+               : o->length.unit == SUMMARIZE_TOKENS    ? goal / mean
+               : o->length.unit == SUMMARIZE_SENTENCES ? goal
+                                                       : 1;
+    return fmin(fmax(n, 1), (double)p->n_chunks);
+}
+
+void summarize_work(const struct summarize_opts *o, const struct summarize_plan *p,
+                    struct summarize_work *out)
+{
+    double n = (double)p->n_chunks, mean = p->max_tokens / 2.0, steps = n;
+    double beams = generate_beams(&o->sampling, p->max_tokens);
+    *out = (struct summarize_work){.read = (double)p->tok_read};
+    if (p->n_chunks == 0 || p->as_is)
+        return;
+    double chunk = out->read / n;
+    if (p->method == SUMMARIZE_REFINE) {
+        out->read += (n - 1) * mean;
+    } else if (p->method == SUMMARIZE_MAP_REDUCE) {
+        double left = n > 1 ? fmin(mean / chunk, 0.5) : 0; /* by each round */
+        steps /= 1 - left;
+        out->read /= 1 - left;
+    } else if (p->method == SUMMARIZE_SELECT && n > 1) {
+        double chosen = summaries_wanted(o, p, mean);
+        double judged = fmin(n, fmax(SUMMARIZE_MOST, chosen * SUMMARIZE_CHOICE));
+        steps += chosen;
+        out->read += chosen * chunk + fmin(n, SUMMARIZE_JUDGES) * (chunk + judged * mean);
+    }
+    out->written = steps * mean * (beams > 1 ? beams + 1 : 1); /* the best is written again */
+}
+
 void summarize_plan_free(struct summarize_plan *p)
 {
     free(p->chunk);

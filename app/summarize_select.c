@@ -12,9 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JUDGES    16u /* chunks that are asked, evenly over the document */
-#define MOST      24u /* summaries that are judged: those that suit their own chunk best */
-#define CHOICE    2.0 /* ... and more of them, until they are so many times the wanted length */
 #define GAIN      1.0 /* nats a token that one judge can give or take: none decides alone */
 #define LEAD      1.0 /* nats for the first chunk, half for the second ...: documents begin */
 #define MIN_WORDS 3u  /* fewer are a title at best */
@@ -69,8 +66,8 @@ static int by_score(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y; /* the earlier chunk */
 }
 
-/* Keeps the MOST that gain most from their own chunk, one of equal ones; more if a long
- * summary is wanted. */
+/* Keeps the SUMMARIZE_MOST that gain most from their own chunk, one of equal ones; more if a
+ * long summary is wanted. */
 static void shortlist(const struct summarize_opts *o, double goal,
                       struct summarize_candidate *c, size_t n, const double *without)
 {
@@ -90,7 +87,8 @@ static void shortlist(const struct summarize_opts *o, double goal,
     qsort(order, n, sizeof *order, by_score);
     for (size_t i = 0; i < n; i++) {
         const struct buf *text = &order[i]->text;
-        bool good = order[i]->keep && (n_kept < MOST || length < goal * CHOICE);
+        bool good =
+            order[i]->keep && (n_kept < SUMMARIZE_MOST || length < goal * SUMMARIZE_CHOICE);
         for (size_t k = 0; good && k < n_kept; k++)
             good = !same_text(text, &kept[k]->text);
         order[i]->keep = good;
@@ -112,7 +110,7 @@ static bool ask_judges(const struct summarize_opts *o, struct terra_session *s,
 {
     struct terra_ids source = {0};
     double *with = xcalloc(n, sizeof *with);
-    size_t judges = n < JUDGES ? n : JUDGES;
+    size_t judges = n < SUMMARIZE_JUDGES ? n : SUMMARIZE_JUDGES;
     bool ok = true;
     for (size_t i = 0; i < n; i++)
         c[i].score = lead(i);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/summarize_impl.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -369,6 +370,43 @@ static void a_sentence_may_end_behind_the_wanted_length(void **state)
     }
 }
 
+static struct summarize_work work(enum summarize_method method, uint32_t beams,
+                                  const char *length)
+{
+    struct summarize_opts o = defaults();
+    const struct summarize_plan p = {.method = method,
+                                     .tok_total = 5000,
+                                     .tok_read = 5000,
+                                     .n_chunks = method == SUMMARIZE_SINGLE ? 1 : 50,
+                                     .max_tokens = 20};
+    struct summarize_work w;
+    struct err e = {0};
+    o.sampling.beams = beams;
+    assert_true(summarize_length_parse(length, &o.length, &e));
+    summarize_work(&o, &p, &w);
+    return w;
+}
+
+static void check_work(struct summarize_work w, double read, double written)
+{
+    if (fabs(w.read - read) > 1 || fabs(w.written - written) > 1)
+        fail_msg("%g read, %g written; expected %g, %g", w.read, w.written, read, written);
+}
+
+static void the_work_of_a_plan(void **state)
+{
+    (void)state;
+    check_work(work(SUMMARIZE_SINGLE, 1, NULL), 5000, 10);
+    check_work(work(SUMMARIZE_SINGLE, 4, NULL), 5000, 50); /* four texts, then the best */
+    check_work(work(SUMMARIZE_REFINE, 1, NULL), 5000 + 49 * 10, 500);
+    check_work(work(SUMMARIZE_MAP_REDUCE, 1, NULL), 5000 / .9, 500 / .9);
+    /* 16 judges read a chunk and 24 summaries, and one is written again */
+    check_work(work(SUMMARIZE_SELECT, 1, NULL), 5100 + 16 * (100 + 24 * 10), 510);
+    check_work(work(SUMMARIZE_SELECT, 4, NULL), 5100 + 16 * (100 + 24 * 10), 5 * 510);
+    check_work(work(SUMMARIZE_SELECT, 1, "20s"), 7000 + 16 * (100 + 40 * 10), 700);
+    check_work(work(SUMMARIZE_SELECT, 1, "9000t"), 10000 + 16 * (100 + 50 * 10), 1000);
+}
+
 /* ---- runs ---------------------------------------------------------------------------- */
 
 struct log {
@@ -599,6 +637,7 @@ int main(void)
         cmocka_unit_test(a_cut_document_is_read_as_far_as_it_goes),
         cmocka_unit_test(short_texts_are_their_own_summary),
         cmocka_unit_test(a_sentence_may_end_behind_the_wanted_length),
+        cmocka_unit_test(the_work_of_a_plan),
         cmocka_unit_test(methods_end_in_one_text),
         cmocka_unit_test(a_long_summary_has_more_to_choose_from),
         cmocka_unit_test(cancelled_runs_keep_their_text),
