@@ -67,7 +67,7 @@ static void disconnect(struct store *s)
 static char *immutable_uri(const char *path)
 {
     struct buf b = {0};
-    buf_add_str(&b, "file:");
+    buf_add_str(&b, *path == '/' ? "file://" : "file:"); /* "//" alone would begin a host */
     for (; *path; path++) {
         if (strchr("%?#", *path))
             buf_printf(&b, "%%%02X", (unsigned char)*path);
@@ -97,12 +97,21 @@ static bool connect_with(struct store *s, const char *name, int flags, struct er
     return store_pragma_int(s, "SELECT count(*) FROM sqlite_schema", &tables, e);
 }
 
+static bool connect_file(struct store *s, bool read_only, struct err *e)
+{
+    int flags = read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    char *name = s->in_memory ? xstrdup(s->path) : store_file_name(s->path);
+    bool ok = connect_with(s, name, flags, e);
+    free(name);
+    return ok;
+}
+
 static bool connect(struct store *s, bool read_only, struct err *e)
 {
-    if (!read_only)
-        return connect_with(s, s->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, e);
-    if (connect_with(s, s->path, SQLITE_OPEN_READONLY, e))
+    if (connect_file(s, read_only, e))
         return true;
+    if (!read_only)
+        return false;
     /* WAL wants to write its index even for reading; on a read-only disk nobody else
      * writes either, and without a -wal nothing is missing. */
     struct buf wal = {0};

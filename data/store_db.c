@@ -11,6 +11,16 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* ---- names ---------------------------------------------------------------------- */
+
+/* "file:..." would be a URI in some builds of SQLite, ":memory:" no file at all. */
+char *store_file_name(const char *path)
+{
+    struct buf b = {0};
+    buf_printf(&b, "%s%s", *path == '/' ? "" : "./", path);
+    return buf_take(&b);
+}
+
 /* ---- causes --------------------------------------------------------------------- */
 
 static enum store_trouble trouble_of(int rc, int os_error)

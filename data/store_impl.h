@@ -52,6 +52,9 @@ bool store_migrate(struct store *s, struct store_report *rep, struct err *e);
 
 /* ---- store_db.c ----------------------------------------------------------------- */
 
+/* The path as SQLite takes it for a file's name and nothing else; caller frees. */
+char *store_file_name(const char *path);
+
 /* Translates the connection's last result into s->trouble and *e; returns false. */
 bool store_fail(struct store *s, struct err *e);
 bool store_fail_as(struct store *s, enum store_trouble t, struct err *e, const char *fmt, ...)

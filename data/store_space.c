@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -134,7 +135,9 @@ bool store_prune(struct store *s, const struct store_prune_opts *o, struct store
 static bool copy_pages(struct store *s, const char *to, struct err *e)
 {
     sqlite3 *copy = NULL;
-    int rc = sqlite3_open_v2(to, &copy, SQLITE_OPEN_READWRITE, NULL);
+    char *name = store_file_name(to);
+    int rc = sqlite3_open_v2(name, &copy, SQLITE_OPEN_READWRITE, NULL);
+    free(name);
     sqlite3_backup *b =
         rc == SQLITE_OK ? sqlite3_backup_init(copy, "main", s->db, "main") : NULL;
     if (b) {

@@ -137,6 +137,23 @@ class Store(Case):
         done = self.terra("logs", "backup", copy)
         self.assertEqual(done.status, 5)
 
+    def test_names_that_sqlite_reads_otherwise(self) -> None:
+        """Every name is a file's: neither a URI nor a database in memory."""
+        self.run_once("first")
+        other = self.tmp / "other.db"
+        self.works("run", "-q", "-n", "3", "--db", other, "second")
+        for name in ("file:other.db", ":memory:"):
+            self.works("logs", "backup", name)
+            self.assertGreater((self.tmp / name).stat().st_size, 0)
+            with sqlite3.connect(self.tmp / name) as db:
+                self.assertEqual(db.execute("SELECT prompt FROM run").fetchone()[0], b"first")
+        self.assertIn("second", self.works("logs", "list", "--db", other).out)
+        self.works("run", "-q", "-n", "3", "--db", "file:new.db?mode=memory", "third")
+        self.assertTrue((self.tmp / "file:new.db?mode=memory").exists())
+        self.assertFalse((self.tmp / "new.db").exists())
+        listed = self.works("logs", "list", "--db", "file:new.db?mode=memory").out
+        self.assertIn("third", listed)
+
     def test_replay_needs_no_model(self) -> None:
         reply = self.run_once("hello", 12)
         self.env["TERRA_MODEL"] = "/no/such/model"
