@@ -20,6 +20,8 @@
 #define RETRY_MS 5
 #define WAL_KEPT (4 << 20) /* bytes of -wal that stay after a checkpoint */
 
+#define UNWRITABLE "may not be written: nothing will be saved"
+
 /* ---- opening -------------------------------------------------------------------- */
 
 static bool file_trouble(struct store *s, int os_error, struct err *e)
@@ -196,11 +198,25 @@ static bool open_newer(struct store *s, int64_t version, struct store_report *re
     return connect(s, true, e);
 }
 
+/* A file that may not be written can still be read; with a write-ahead log SQLite finds out
+ * only here, as it cannot make the log's index. */
+static bool connect_or_read(struct store *s, struct store_report *rep, struct err *e)
+{
+    s->read_only = s->opts.read_only;
+    if (connect(s, s->read_only, e))
+        return true;
+    if (s->read_only || (s->trouble != STORE_READONLY && s->trouble != STORE_CANTOPEN) ||
+        !connect(s, true, e))
+        return false;
+    s->read_only = true;
+    note(rep, s->path, UNWRITABLE);
+    return true;
+}
+
 static bool open_file(struct store *s, struct store_report *rep, struct err *e)
 {
     int64_t version;
-    s->read_only = s->opts.read_only;
-    if ((!s->in_memory && !prepare_file(s, rep, e)) || !connect(s, s->read_only, e) ||
+    if ((!s->in_memory && !prepare_file(s, rep, e)) || !connect_or_read(s, rep, e) ||
         !identify(s, &version, e))
         return false;
     if (version > s->step[s->n_steps - 1].to)
@@ -212,7 +228,7 @@ static bool open_file(struct store *s, struct store_report *rep, struct err *e)
     }
     if (!s->read_only && sqlite3_db_readonly(s->db, "main") == 1) {
         s->read_only = true;
-        note(rep, s->path, "may not be written: nothing will be saved");
+        note(rep, s->path, UNWRITABLE);
     }
     if (s->read_only) {
         rep->schema_found = rep->schema_now = (int)version;
@@ -248,6 +264,8 @@ static bool open_and_report(struct store *s, struct store_report *rep, struct er
     if (!ok) {
         rep->trouble = s->trouble;
         disconnect(s);
+    } else if (e) {
+        *e = (struct err){0}; /* of what was tried first */
     }
     return ok;
 }

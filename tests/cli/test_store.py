@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -17,7 +18,7 @@ import time
 import unittest
 from pathlib import Path
 
-from common import DENSE, FIXTURES, SPARSE, TERRA, TEXT, Case
+from common import DENSE, FIXTURES, SPARSE, TERRA, TEXT, Case, Done
 
 REF = FIXTURES / "ref/models"  # every kind of layer; token ids only
 
@@ -303,6 +304,18 @@ class Store(Case):
         self.assertEqual(done.out, expected)
         self.assertIn("saved", done.err)
 
+    def without_rights(self, *args: str | Path) -> Done:
+        """As somebody who owns nothing, if we may be him; else as ourselves."""
+        self.tmp.chmod(0o755)
+        program = self.tmp / "terra"  # where it was built may be closed to others
+        shutil.copy(TERRA, program)
+        nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else {}
+        done = subprocess.run(
+            [program, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, env=self.env, cwd=self.tmp, timeout=120, **nobody,
+        )  # fmt: skip
+        return Done(done.returncode, done.stdout, done.stderr)
+
     def test_locked(self) -> None:
         self.run_once()
         db = sqlite3.connect(self.db, isolation_level=None)
@@ -349,6 +362,31 @@ class Store(Case):
             self.assertEqual(done.returncode == 5, b"disk full" in done.stderr, done.stderr)
             full += done.returncode == 5
         self.assertGreater(full, 0)
+
+    def test_history_that_may_not_be_written(self) -> None:
+        """Another person's history can be read; the usual one has a write-ahead log."""
+        self.run_once("hello")
+        self.env["TERRA_MODEL"] = str(self.model())
+        shared = self.tmp / "shared"
+        shared.mkdir()
+        db = shared / "h.db"
+        shutil.copy(self.db, db)
+        db.chmod(0o444)
+        shared.chmod(0o555)
+        self.addCleanup(shared.chmod, 0o755)
+        for args in (["list"], ["show", "1"], ["search", "hello"], ["export", "1"], ["status"]):
+            done = self.without_rights("logs", *args, "--db", db)
+            self.assertEqual(done.status, 0, done.err)
+            self.assertIn("nothing will be saved", done.err)
+            self.assertTrue(done.out)
+        done = self.without_rights("logs", "rm", "1", "--db", db)
+        self.assertEqual(done.status, 5)
+        self.assertIn("opened for reading only", done.err)
+        done = self.without_rights("run", "-n", "3", "--db", db, "more")
+        self.assertEqual(done.status, 5)
+        self.assertIn("not being saved: ", done.err)
+        self.assertTrue(done.out)
+        self.assertEqual([p.name for p in shared.iterdir()], ["h.db"])
 
     def test_damaged(self) -> None:
         for _ in range(3):
