@@ -108,19 +108,37 @@ static bool connect_file(struct store *s, bool read_only, struct err *e)
     return ok;
 }
 
+/* What hinders writing, but perhaps not reading. */
+static bool only_unwritable(const struct store *s)
+{
+    return s->trouble == STORE_READONLY || s->trouble == STORE_CANTOPEN ||
+           s->trouble == STORE_FULL;
+}
+
+/* Nothing of the file waits in a journal. */
+static bool whole(const char *path)
+{
+    static const char *const part[] = {"-wal", "-journal"};
+    bool empty = true;
+    for (int i = 0; i < 2; i++) {
+        struct buf name = {0};
+        struct stat st;
+        buf_printf(&name, "%s%s", path, part[i]);
+        empty = empty && (stat(buf_str(&name), &st) != 0 || st.st_size == 0);
+        buf_free(&name);
+    }
+    return empty;
+}
+
 static bool connect(struct store *s, bool read_only, struct err *e)
 {
     if (connect_file(s, read_only, e))
         return true;
     if (!read_only)
         return false;
-    /* WAL wants to write its index even for reading; on a read-only disk nobody else
-     * writes either, and without a -wal nothing is missing. */
-    struct buf wal = {0};
-    buf_printf(&wal, "%s-wal", s->path);
-    bool no_wal = access(buf_str(&wal), F_OK) != 0;
-    buf_free(&wal);
-    if ((s->trouble != STORE_CANTOPEN && s->trouble != STORE_READONLY) || !no_wal)
+    /* WAL wants to write its index even for reading; on a read-only or full disk nobody
+     * else writes either. */
+    if (!only_unwritable(s) || !whole(s->path))
         return false;
     char *uri = immutable_uri(s->path);
     bool ok = connect_with(s, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, e);
@@ -198,19 +216,25 @@ static bool open_newer(struct store *s, int64_t version, struct store_report *re
     return connect(s, true, e);
 }
 
-/* A file that may not be written can still be read; with a write-ahead log SQLite finds out
+/* A file that cannot be written can still be read; with a write-ahead log SQLite finds out
  * only here, as it cannot make the log's index. */
 static bool connect_or_read(struct store *s, struct store_report *rep, struct err *e)
 {
     s->read_only = s->opts.read_only;
     if (connect(s, s->read_only, e))
         return true;
-    if (s->read_only || (s->trouble != STORE_READONLY && s->trouble != STORE_CANTOPEN) ||
-        !connect(s, true, e))
+    bool full = s->trouble == STORE_FULL;
+    if (s->read_only || !only_unwritable(s) || !connect(s, true, e))
         return false;
     s->read_only = true;
-    note(rep, s->path, UNWRITABLE);
+    note(rep, s->path, full ? "disk full: nothing will be saved" : UNWRITABLE);
     return true;
+}
+
+/* A busy moment or a full disk: the next start will do what was left. */
+static bool can_wait(const struct store *s)
+{
+    return s->trouble == STORE_BUSY || s->trouble == STORE_FULL;
 }
 
 static bool open_file(struct store *s, struct store_report *rep, struct err *e)
@@ -244,11 +268,10 @@ static bool open_file(struct store *s, struct store_report *rep, struct err *e)
         !store_exec(s, "PRAGMA foreign_keys = ON; PRAGMA secure_delete = FAST", e) ||
         !store_migrate(s, rep, e))
         return false;
-    if (!store_recover(s, rep, e) && s->trouble != STORE_BUSY)
+    if ((!store_recover(s, rep, e) && !can_wait(s)) ||
+        (!store_purge_left(s, rep, e) && !can_wait(s)))
         return false;
-    if (!store_purge_left(s, rep, e) && s->trouble != STORE_BUSY)
-        return false;
-    s->trouble = STORE_FINE; /* a busy moment: the next start will do it */
+    s->trouble = STORE_FINE;
     return true;
 }
 

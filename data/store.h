@@ -61,7 +61,7 @@ struct store_report {
 };
 
 /* Creates folders (0700) and the file (0600), migrates, finds interrupted runs, purges.
- * A newer file, or one that may not be written, is opened read-only and `note` says so.
+ * A newer file, or one that cannot be written, is opened read-only and `note` says so.
  * `rep` may be NULL. */
 struct store *store_open(const struct store_opts *o, struct store_report *rep, struct err *e);
 void store_close(struct store *s);

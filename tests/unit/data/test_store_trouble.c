@@ -128,6 +128,61 @@ static void full_disk_can_be_retried(void **state)
     assert_true(intact(path));
 }
 
+/* In a child whose files cannot grow beyond `bytes`. */
+static void expect_readable_with(rlim_t bytes, bool read_only, int64_t session)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct err e = {0};
+        struct pool p = {0};
+        struct store_report rep;
+        struct store_session got;
+        struct rlimit small = {bytes, RLIM_INFINITY};
+        int64_t id;
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &small);
+        struct store *s = store_open(&(struct store_opts){.path = path}, &rep, &e);
+        if (!s || e.kind != ERR_NONE || rep.read_only != read_only || rep.purged)
+            _exit(10);
+        if (read_only && !strstr(rep.note, "disk full: nothing will be saved"))
+            _exit(11);
+        if (!store_session_get(s, session, &p, &got, &e) || got.n_runs != 1)
+            _exit(12);
+        if (read_only && store_session_new(s, "y", &id, &e))
+            _exit(13);
+        pool_free(&p);
+        store_close(s);
+        _exit(0);
+    }
+    expect_success(pid);
+}
+
+static void full_disk_can_be_read(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct store_report rep;
+    struct store *s = open_at(path);
+    int64_t left = new_session(s, "left"), kept = new_session(s, "kept");
+    int64_t run = begin_run(s, left, "a");
+    for (uint32_t at = 0; at < 2048; at += 256)
+        must(append(s, run, at, 256, &e));
+    whole_run(s, kept, "b", "c");
+    store_close(s);
+    /* A dead process deleted one session and left its run unfinished: opening would write. */
+    raw(path,
+        "UPDATE run SET pid = 999999999 WHERE status = 'running';"
+        "UPDATE session SET deleted_ms = 1, deleted_pid = 999999999 WHERE title = 'left'");
+    expect_readable_with(40000, false, kept); /* enough for the index of a -wal */
+    expect_readable_with(0, true, kept);      /* for nothing */
+    s = store_open(&(struct store_opts){.path = path}, &rep, &e);
+    assert_non_null(s);
+    assert_int_equal(rep.interrupted, 1);
+    assert_int_equal(rep.purged, 1);
+    store_close(s);
+    assert_true(intact(path));
+}
+
 static void another_process_holds_the_lock(void **state)
 {
     (void)state;
@@ -327,6 +382,7 @@ int main(void)
         with_path(cut_file_is_damaged),
         with_path(damaged_chunks_are_named_not_believed),
         with_path(full_disk_can_be_retried),
+        with_path(full_disk_can_be_read),
         with_path(another_process_holds_the_lock),
         with_path(deleted_file_is_noticed_and_made_anew),
         with_path(two_processes_write_at_once),
