@@ -6,6 +6,8 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 
+#define BLANK " \t\r\n"
+
 void pairs_open(struct pairs *p, FILE *in, const char *name)
 {
     *p = (struct pairs){.in = in, .name = name};
@@ -18,23 +20,43 @@ void pairs_close(struct pairs *p)
     *p = (struct pairs){0};
 }
 
-/* One line into p->text; false at the end, on a read error and on an endless line. */
+static bool bad_line(const struct pairs *p, const char *what, struct err *e)
+{
+    return err_set(e, ERR_INPUT, "%s:%llu: %s", p->name, (unsigned long long)p->line, what);
+}
+
+/* One line into p->text; false at the end, on a read error and on a line that is no text or
+ * endless. */
 static bool read_line(struct pairs *p, struct err *e)
 {
+    int c;
     buf_clear(&p->text);
-    char chunk[65536];
     p->line++;
-    while (fgets(chunk, sizeof chunk, p->in)) {
-        buf_add_str(&p->text, chunk);
+    while ((c = getc_unlocked(p->in)) != EOF) {
+        if (c == '\0')
+            return bad_line(p, "holds a NUL byte", e);
+        buf_add_byte(&p->text, (char)c);
+        if (c == '\n')
+            return true;
         if (p->text.len > PAIRS_MAX_LINE)
             return err_set(e, ERR_INPUT, "%s:%llu: line over %u MB", p->name,
                            (unsigned long long)p->line, PAIRS_MAX_LINE >> 20);
-        if (p->text.data[p->text.len - 1] == '\n')
-            return true;
     }
     if (ferror(p->in))
         return err_set(e, ERR_INPUT, "%s: cannot be read", p->name);
     return p->text.len > 0;
+}
+
+/* The line's JSON value; NULL if it has none or something follows. */
+static cJSON *parse(const struct buf *line)
+{
+    const char *text = buf_str(line), *end = text;
+    cJSON *o = cJSON_ParseWithLengthOpts(text, line->len, &end, 0);
+    if (o && end + strspn(end, BLANK) != text + line->len) {
+        cJSON_Delete(o);
+        return NULL;
+    }
+    return o;
 }
 
 static const char *text_of(const cJSON *o, const char *key)
@@ -49,9 +71,9 @@ bool pairs_next(struct pairs *p, struct pair *out, struct err *e)
     do {
         if (!read_line(p, e))
             return false;
-    } while (strspn(buf_str(&p->text), " \t\r\n") == p->text.len);
+    } while (strspn(buf_str(&p->text), BLANK) == p->text.len);
 
-    cJSON *o = cJSON_ParseWithLength(buf_str(&p->text), p->text.len);
+    cJSON *o = parse(&p->text);
     const char *document = text_of(o, "document"), *summary = text_of(o, "summary");
     const char *source = text_of(o, "source"), *style = text_of(o, "style");
     pool_free(&p->pool);
@@ -64,8 +86,8 @@ bool pairs_next(struct pairs *p, struct pair *out, struct err *e)
                              .style = pool_str(&p->pool, style ? style : ""),
                              .line = p->line};
     } else {
-        err_set(e, ERR_INPUT, "%s:%llu: %s", p->name, (unsigned long long)p->line,
-                o ? "\"document\" and \"summary\" must be strings" : "not a JSON object");
+        bad_line(p, o ? "\"document\" and \"summary\" must be strings" : "not one JSON object",
+                 e);
     }
     bool ok = document && summary;
     cJSON_Delete(o);

@@ -174,13 +174,18 @@ static void golden_refusals(void **state)
 
 /* ---- pairs ------------------------------------------------------------------------- */
 
-static FILE *text_stream(const char *text)
+static FILE *stream_of(const char *text, size_t n)
 {
     FILE *f = tmpfile();
     assert_non_null(f);
-    fputs(text, f);
+    assert_int_equal(fwrite(text, 1, n, f), n);
     rewind(f);
     return f;
+}
+
+static FILE *text_stream(const char *text)
+{
+    return stream_of(text, strlen(text));
 }
 
 static void pairs_are_read(void **state)
@@ -227,6 +232,38 @@ static void bad_pairs_name_their_line(void **state)
     }
 }
 
+static void only_one_object_a_line(void **state)
+{
+    (void)state;
+#define ONE     "{\"document\": \"d\", \"summary\": \"s\"}"
+#define LINE(s) "\n" s, sizeof s /* behind an empty one */
+    static const struct {
+        const char *text;
+        size_t n;
+    } bad[] = {{LINE("\0\n")},        {LINE("\0")},         {LINE(ONE "\0\n" ONE "\n")},
+               {LINE("\0" ONE "\n")}, {LINE(ONE ONE "\n")}, {LINE(ONE " garbage\n")}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        FILE *f = stream_of(bad[i].text, bad[i].n);
+        struct pairs p;
+        struct pair one;
+        struct err e = {0};
+        pairs_open(&p, f, "in.jsonl");
+        assert_false(pairs_next(&p, &one, &e));
+        assert_int_equal(e.kind, ERR_INPUT);
+        assert_memory_equal(e.msg, "in.jsonl:2: ", 12);
+        pairs_close(&p);
+        fclose(f);
+    }
+    FILE *f = text_stream("  " ONE " \t\r\n");
+    struct pairs p;
+    struct pair one;
+    struct err e = {0};
+    pairs_open(&p, f, "in.jsonl");
+    must(pairs_next(&p, &one, &e));
+    pairs_close(&p);
+    fclose(f);
+}
+
 /* A line longer than the reading buffer. */
 static void long_lines_are_whole(void **state)
 {
@@ -264,6 +301,7 @@ int main(void)
         cmocka_unit_test(golden_refusals),
         cmocka_unit_test(pairs_are_read),
         cmocka_unit_test(bad_pairs_name_their_line),
+        cmocka_unit_test(only_one_object_a_line),
         cmocka_unit_test(long_lines_are_whole),
     };
     return cmocka_run_group_tests(tests, NULL, cleanup);
