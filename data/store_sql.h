@@ -59,9 +59,9 @@
       "SELECT id, header_sha256, bytes, path, config FROM model WHERE id = ?1")               \
     X(DOCUMENT_PUT,                                                                           \
       "INSERT INTO document(sha256, name, bytes, n_tok, fixes, body) VALUES(?1, ?2, ?3, "     \
-      "?4, ?5, ?6) ON CONFLICT(sha256) DO UPDATE SET name = coalesce(excluded.name, "         \
-      "name), n_tok = coalesce(excluded.n_tok, n_tok), body = coalesce(excluded.body, "       \
-      "body) RETURNING id")                                                                   \
+      "?4, ?5, ?6) ON CONFLICT(sha256) DO UPDATE SET name = coalesce(nullif(name, '-'), "     \
+      "excluded.name, name), n_tok = coalesce(excluded.n_tok, n_tok), body = "                \
+      "coalesce(excluded.body, body) RETURNING id")                                           \
     X(DOCUMENT_GET,                                                                           \
       "SELECT id, sha256, name, bytes, n_tok, fixes, iif(?2, body, NULL) FROM document "      \
       "WHERE id = ?1")                                                                        \

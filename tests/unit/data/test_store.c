@@ -336,6 +336,30 @@ static void models_and_documents_are_found_again(void **state)
     store_close(s);
 }
 
+static void documents_keep_their_first_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *given, *kept;
+    } step[] = {{NULL, NULL},   {"-", "-"},      {NULL, "-"},       {"a.txt", "a.txt"},
+                {"-", "a.txt"}, {NULL, "a.txt"}, {"b.txt", "a.txt"}};
+    struct err e = {0};
+    struct pool p = {0};
+    struct store *s = mem();
+    for (size_t i = 0; i < sizeof step / sizeof *step; i++) {
+        int64_t id;
+        struct store_document d = {.sha256 = {3}, .name = step[i].given, .n_tok = -1}, back;
+        must(store_document_put(s, &d, &id, &e));
+        must(store_document_get(s, id, false, &p, &back, &e));
+        if (step[i].kept)
+            assert_string_equal(back.name, step[i].kept);
+        else
+            assert_null(back.name);
+    }
+    pool_free(&p);
+    store_close(s);
+}
+
 static void summaries_keep_their_steps(void **state)
 {
     (void)state;
@@ -610,6 +634,7 @@ int main(void)
         cmocka_unit_test(search_finds),
         cmocka_unit_test(deletion_is_undoable_while_its_process_lives),
         cmocka_unit_test(models_and_documents_are_found_again),
+        cmocka_unit_test(documents_keep_their_first_name),
         cmocka_unit_test(summaries_keep_their_steps),
         cmocka_unit_test(use_of_units),
         cmocka_unit_test(pruning_gives_space_back),
