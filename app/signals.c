@@ -46,6 +46,7 @@ void signals_install(void)
             on_signal(stop[i], on_stop, SA_NODEFER);
     on_signal(SIGBUS, on_bus, 0);
     on_signal(SIGPIPE, SIG_IGN, 0);
+    on_signal(SIGXFSZ, SIG_IGN, 0);
 }
 
 atomic_bool *signals_cancel(void)

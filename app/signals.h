@@ -3,7 +3,8 @@
  * Purpose: INT, TERM and HUP raise a flag that the engine polls between layers, so
  *          that text already written is kept and stored; the second one ends the
  *          process at once.  BUS (a mapped model file shrank) prints one line and
- *          exits with status 3.  PIPE is ignored: writers see EPIPE.
+ *          exits with status 3.  PIPE and XFSZ (a file over its limit) are ignored:
+ *          writers see EPIPE and EFBIG.
  * Owns:    the process's handlers; for commands without a screen.
  * Threads: install before threads start; the rest is safe anywhere.
  *

@@ -353,7 +353,7 @@ class Store(Case):
         for blocks in range(size * 3 // 4, size * 3 // 2, 4):
             for path in self.db.parent.glob("history.db*"):
                 path.unlink()
-            script = f"trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" run -n 30 hello"
+            script = f"ulimit -f {blocks}; exec \"$0\" run -n 30 hello"
             done = subprocess.run(
                 ["bash", "-c", script, TERRA], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 env=self.env,
@@ -468,7 +468,7 @@ class Store(Case):
         self.run_once()
         blocks = self.db.stat().st_size // 1024 + 8
         document = self.write("long.txt", TEXT * 60)
-        script = f"trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" summarize {document}"
+        script = f"ulimit -f {blocks}; exec \"$0\" summarize {document}"
         done = subprocess.run(
             ["bash", "-c", script, TERRA], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=self.env,
@@ -478,6 +478,17 @@ class Store(Case):
         expected = self.works("summarize", "--no-log", document).raw
         self.assertEqual(done.stdout, expected)
         self.works("doctor")
+
+    def test_limit_on_file_sizes(self) -> None:
+        """The signal that comes with the limit does not end the program: one line says it."""
+        self.run_once("hello", 60)
+        script = 'ulimit -f 1; exec "$0" logs export 1 -q -f json -o out.json'
+        done = subprocess.run(
+            ["bash", "-c", script, TERRA], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=self.env, cwd=self.tmp,
+        )  # fmt: skip
+        self.assertEqual(done.returncode, 6, done.stderr)
+        self.assertRegex(done.stderr, rb"^terra: [^\n]*: File too large\n$")
 
     def test_deleted_while_open(self) -> None:
         document = self.write("long.txt", TEXT * 600)
