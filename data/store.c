@@ -258,7 +258,7 @@ static bool open_file(struct store *s, struct store_report *rep, struct err *e)
         rep->schema_found = rep->schema_now = (int)version;
         return version == s->step[s->n_steps - 1].to ||
                store_fail_as(s, STORE_READONLY, e,
-                             "has the older schema %d and may not be written", (int)version);
+                             "has the older schema %d and cannot be written", (int)version);
     }
     /* Space that pruning frees goes back to the disk; only a file without tables can
      * still choose that, and not after its change to WAL. */
