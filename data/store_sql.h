@@ -239,8 +239,8 @@
       "summary), (SELECT count(*) FROM model), (SELECT total(n) FROM trace WHERE plane "      \
       "= 'unit'), (SELECT total(length(data)) FROM trace)")                                   \
     X(PRUNE_TRACE_COUNT,                                                                      \
-      "SELECT count(*), total(length(data)) FROM trace WHERE run_id IN (SELECT id FROM "      \
-      "run WHERE start_ms < ?1)")                                                             \
+      "SELECT total(CASE plane WHEN 'unit' THEN n END), total(length(data)) FROM trace "      \
+      "WHERE run_id IN (SELECT id FROM run WHERE start_ms < ?1)")                             \
     X(PRUNE_TRACES,                                                                           \
       "DELETE FROM trace WHERE run_id IN (SELECT id FROM run WHERE start_ms < ?1)")           \
     X(PRUNE_COUNT,                                                                            \
@@ -251,8 +251,9 @@
       "session s ON s.id = r.session_id WHERE s.updated_ms < ?1 AND "                         \
       STORE_QUIET)                                                                            \
     X(PRUNE_SESSION_TRACES,                                                                   \
-      "SELECT count(*), total(length(data)) FROM trace WHERE run_id IN (SELECT r.id "         \
-      "FROM run r JOIN session s ON s.id = r.session_id WHERE s.updated_ms < ?1 AND "         \
+      "SELECT total(CASE plane WHEN 'unit' THEN n END), total(length(data)) FROM trace "      \
+      "WHERE run_id IN (SELECT r.id FROM run r JOIN session s ON s.id = r.session_id "        \
+      "WHERE s.updated_ms < ?1 AND "                                                          \
       STORE_QUIET                                                                             \
       ")")
 /* clang-format on */

@@ -114,7 +114,8 @@ class Store(Case):
         self.fails(1, "logs", "rm", "77")
         self.works("logs", "prune", "--older-than", "1h")
         self.assertEqual(len(self.sessions()), 1)
-        self.works("logs", "prune", "--traces", "--older-than", "0d")
+        said = self.works("logs", "prune", "--traces", "--older-than", "0d").err
+        self.assertIn("traces of 5 tokens", said)
         self.fails(1, "trace", "last")
         self.works("logs", "prune", "--older-than", "0d")
         self.fails(1, "logs", "list")
