@@ -67,10 +67,30 @@ static bool contains(const char *p, size_t n, const char *word)
     return false;
 }
 
+/* Letters alone may also begin a text; then the bytes after them decide. */
+static bool is_word(const char *magic)
+{
+    static const char letters[] =
+        "0123456789 ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    return strspn(magic, letters) == strlen(magic);
+}
+
+static bool begins_binary(const char *p, size_t n)
+{
+    size_t head = n < 64 ? n : 64;
+    return memchr(p, '\0', head) || utf8_count_bad(p, utf8_complete(p, head)) > 0;
+}
+
+static bool is_kind(const struct kind *k, const char *p, size_t n)
+{
+    return n >= k->n_magic && memcmp(p, k->magic, k->n_magic) == 0 &&
+           (!is_word(k->magic) || begins_binary(p, n));
+}
+
 static bool sniff(const char *p, size_t n, struct kind *out)
 {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (n >= kinds[i].n_magic && memcmp(p, kinds[i].magic, kinds[i].n_magic) == 0) {
+        if (is_kind(&kinds[i], p, n)) {
             *out = kinds[i];
             return true;
         }

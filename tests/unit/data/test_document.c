@@ -63,7 +63,7 @@ static void refuses_what_is_not_text(void **state)
     refuse("\xEF\xBB\xBF", "white space");
     refuse("%PDF-1.7 x", "pdftotext 'my file' - | terra summarize -");
     refuse("\x1f\x8b\x08xx", "zcat 'my file' | terra summarize -");
-    refuse("BZh91AY", "bzcat");
+    refuse("BZh91AY&SY\xB8\xC8", "bzcat");
     expect_refusal("\xFD"
                    "7zXZ\0",
                    6, "xzcat");
@@ -77,10 +77,39 @@ static void refuses_what_is_not_text(void **state)
                    7, "an ELF program, not text");
     refuse("\x89PNG\r\n", "PNG");
     refuse("\xFF\xFEh\0i\0", "iconv -f UTF-16");
-    refuse("SQLite format 3", "SQLite");
+    refuse("SQLite format 3\0", "SQLite");
+    refuse("GIF89a\1\0\1\0", "a GIF image, not text");
+    refuse("RIFF\x24\0\0\0WAVEfmt ", "an image or sound file");
+    refuse("OggS\0\2", "a sound file");
+    refuse("ID3\3\0\0\0", "a sound file");
     /* Latin-1 with many umlauts; random bytes with NULs */
     refuse("\xE4\xF6\xFC\xE4\xF6 ab cd", "iconv -f ISO-8859-1 -t UTF-8 'my file'");
     refuse("\0\1\2\3\0\0\0\0abc", "binary data");
+}
+
+/* What begins with the letters of a format is still text. */
+static void words_like_a_format(void **state)
+{
+    (void)state;
+    static const char *const text[] = {
+        "ID3 is a decision tree algorithm invented by Ross Quinlan in Sydney, and na\u00EFve",
+        "RIFF raff was his name",
+        "GIF89a is a format",
+        "OggS",
+        "BZhou wrote it",
+        "SQLite format 3 is the third format of SQLite's file, used since 2004; 64 bytes: "
+        "\u00E9"};
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+        struct document d = from(text[i], strlen(text[i]));
+        assert_string_equal(d.text, text[i]);
+        document_free(&d);
+    }
+    /* A character over the end of what is looked at is none that is damaged. */
+    struct document d = from("ID3 "
+                             "abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvw"
+                             "\u00E9",
+                             65);
+    document_free(&d);
 }
 
 /* Ten bad bytes of a hundred are repaired, eleven are not. */
@@ -231,6 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(repairs),
         cmocka_unit_test(refuses_what_is_not_text),
+        cmocka_unit_test(words_like_a_format),
         cmocka_unit_test(ten_per_cent),
         cmocka_unit_test(files),
         cmocka_unit_test(silent_fifo_is_cancelled),
