@@ -134,10 +134,10 @@
       STORE_QUIET)                                                                            \
     X(SEARCH,                                                                                 \
       "SELECT r.session_id, r.id, s.title, snippet(run_fts, 0, '[', ']', '...', 12), "        \
-      "snippet(run_fts, 1, '[', ']', '...', 12), r.start_ms, highlight(run_fts, 0, "          \
-      "char(1), char(1)) LIKE '%' || char(1) || '%' FROM run_fts JOIN run r ON r.id = "       \
-      "run_fts.rowid JOIN session s ON s.id = r.session_id WHERE run_fts MATCH ?1 AND "       \
-      "s.deleted_ms IS NULL ORDER BY bm25(run_fts, 5.0, 1.0), r.id DESC LIMIT ?2")            \
+      "snippet(run_fts, 1, '[', ']', '...', 12), r.start_ms, highlight(run_fts, 0, '[', "     \
+      "']') <> run_fts.prompt FROM run_fts JOIN run r ON r.id = run_fts.rowid JOIN "          \
+      "session s ON s.id = r.session_id WHERE run_fts MATCH ?1 AND s.deleted_ms IS NULL "     \
+      "ORDER BY bm25(run_fts, 5.0, 1.0), r.id DESC LIMIT ?2")                                 \
     X(RUN_NEW,                                                                                \
       "INSERT INTO run(id, session_id, parent_id, pair_id, model_id, document_id, "           \
       "chunk_no, kind, mode, prompt, params, seed, build, host, n_in, n_read, status, "       \

@@ -191,6 +191,31 @@ static size_t hits(struct store *s, const char *words)
     return n;
 }
 
+/* Control characters, brackets and words beside the hit do not hide which side it is on. */
+static void search_tells_the_side(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct pool p = {0};
+    struct store *s = mem();
+    struct store_hit *h;
+    size_t n;
+    int64_t session = new_session(s, NULL);
+    whole_run(s, session, "a \1 b \1 [c] *", "an \1 owl");
+    whole_run(s, session, "\1", "nothing");
+    whole_run(s, session, "an eagle \1", "a \1 b");
+    must(store_search(s, "owl", 10, &p, &h, &n, &e));
+    assert_int_equal(n, 1);
+    assert_false(h[0].in_prompt);
+    assert_non_null(strstr(h[0].snippet, "[owl]"));
+    must(store_search(s, "eagle", 10, &p, &h, &n, &e));
+    assert_int_equal(n, 1);
+    assert_true(h[0].in_prompt);
+    assert_non_null(strstr(h[0].snippet, "[eagle]"));
+    pool_free(&p);
+    store_close(s);
+}
+
 static void search_finds(void **state)
 {
     (void)state;
@@ -635,6 +660,7 @@ int main(void)
         cmocka_unit_test(run_comes_back),
         cmocka_unit_test(trace_comes_back),
         cmocka_unit_test(sessions_list),
+        cmocka_unit_test(search_tells_the_side),
         cmocka_unit_test(search_finds),
         cmocka_unit_test(deletion_is_undoable_while_its_process_lives),
         cmocka_unit_test(models_and_documents_are_found_again),
