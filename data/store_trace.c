@@ -188,7 +188,8 @@ struct assembly {
     uint8_t *alive;
     float *margin;
     size_t cap_rows;
-    uint64_t good_rows; /* of the unit plane */
+    uint64_t rows, good_rows; /* of the unit plane's chunks */
+    uint32_t lost;            /* rows of chunks that were too far away */
 };
 
 static void make_room(struct assembly *a, size_t rows, size_t places)
@@ -205,27 +206,43 @@ static void make_room(struct assembly *a, size_t rows, size_t places)
     a->cap_rows = cap;
 }
 
-#define MAX_ROWS (1u << 22)
+/* Rows and values that may be missing: a number in a damaged row must not decide how much
+ * memory is taken. */
+#define MAX_GAP_ROWS   (1u << 14)
+#define MAX_GAP_VALUES (1u << 24)
+
+static bool too_far(const struct assembly *a, const struct chunk *c, size_t places)
+{
+    uint64_t gap = c->pos > a->rows ? c->pos - a->rows : 0;
+    return gap > MAX_GAP_ROWS || gap * places > MAX_GAP_VALUES;
+}
 
 static void add_chunk(struct assembly *a, enum plane plane, const struct chunk *c)
 {
     struct store_trace *t = a->out;
     struct trace_shape shape;
-    if (c->n == 0 || c->n > TRACE_CHUNK_ROWS || c->pos > MAX_ROWS)
+    if (c->n == 0 || c->n > TRACE_CHUNK_ROWS)
         return;
-    uint32_t end = c->pos + c->n;
     bool good = chunk_shape(c, &shape);
-    if (good && t->layers == 0 && plane == UNIT) {
+    bool first = good && t->layers == 0 && plane == UNIT;
+    size_t places = first ? (size_t)shape.layers * shape.blocks : (size_t)t->layers * t->blocks;
+    if (plane == UNIT && too_far(a, c, places)) {
+        a->lost += c->n;
+        return;
+    }
+    uint64_t end = (uint64_t)c->pos + c->n;
+    a->rows += plane == UNIT ? c->n : 0;
+    if (first) {
         t->layers = shape.layers;
         t->blocks = shape.blocks;
         t->units = shape.levels;
     }
     if (plane == UNIT && end > t->n)
-        t->n = end;
+        t->n = (uint32_t)end;
     good = good && shape.layers == t->layers && shape.blocks == t->blocks && end <= t->n;
     if (!good)
         return;
-    size_t places = (size_t)t->layers * t->blocks, n = c->n * places;
+    size_t n = c->n * places;
     uint16_t *v = xmalloc(n * sizeof *v);
     if (trace_decode((enum trace_codec)c->codec, c->data, c->bytes, v, NULL)) {
         make_room(a, end, places);
@@ -272,7 +289,7 @@ bool store_trace_get(struct store *s, int64_t run, enum store_stage stage, struc
         if (out->margin)
             out->margin = (float *)(void *)pool_copy(p, a.margin, n * sizeof *a.margin);
     }
-    out->n_damaged = out->n - (uint32_t)(a.good_rows < out->n ? a.good_rows : out->n);
+    out->n_damaged = out->n - (uint32_t)(a.good_rows < out->n ? a.good_rows : out->n) + a.lost;
     free(a.unit);
     free(a.alive);
     free(a.margin);
@@ -308,15 +325,18 @@ static void count_units(struct store_use *u, const struct chunk *c, const uint16
     u->rows += c->n;
 }
 
+#define MAX_COUNTS (1u << 26) /* one for every unit of every place */
+
 static void use_chunk(struct store_use *u, enum plane plane, const struct chunk *c, int64_t run,
                       struct last_row *last, struct pool *p)
 {
     struct trace_shape shape;
-    if (!chunk_shape(c, &shape)) {
+    bool good = chunk_shape(c, &shape);
+    size_t places = good ? (size_t)shape.layers * shape.blocks : 0;
+    if (!good || places * shape.levels > MAX_COUNTS) {
         u->damaged_rows += plane == UNIT ? c->n : 0;
         return;
     }
-    size_t places = (size_t)shape.layers * shape.blocks;
     if (u->layers == 0 && plane == UNIT) {
         u->layers = shape.layers;
         u->blocks = shape.blocks;

@@ -90,6 +90,64 @@ static void damaged_chunks_are_named_not_believed(void **state)
     store_close(s);
 }
 
+/* Numbers in a row must not decide how much memory is taken. */
+static void rows_far_away_are_damaged(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct pool p = {0};
+    struct store_trace t;
+    struct store *s = open_at(path);
+    int64_t run = begin_run(s, new_session(s, "x"), "a");
+    must(append(s, run, 0, 200, &e));
+    store_close(s);
+    raw(path, "UPDATE trace SET pos = 4000000 WHERE pos = 192");
+    s = open_at(path);
+    must(store_trace_get(s, run, STORE_DEC, &p, &t, &e));
+    assert_int_equal(t.n, 192);
+    assert_int_equal(t.n_damaged, 8);
+    assert_int_equal(t.unit[191 * PLACES], unit_at(191, 0));
+    store_close(s);
+    /* Rows that were lost before it are no reason to forget a chunk. */
+    raw(path, "DELETE FROM trace WHERE pos < 128; UPDATE trace SET pos = 192 WHERE pos > 192");
+    s = open_at(path);
+    must(store_trace_get(s, run, STORE_DEC, &p, &t, &e));
+    assert_int_equal(t.n, 200);
+    assert_int_equal(t.n_damaged, 128);
+    assert_int_equal(t.unit[199 * PLACES], unit_at(199, 0));
+    pool_free(&p);
+    store_close(s);
+}
+
+/* One row of many places with many units each: what is counted of it would fill a disk. */
+static void a_shape_too_large_is_damaged(void **state)
+{
+    (void)state;
+    enum { MANY = 16 * 65535 };
+    struct err e = {0};
+    struct pool p = {0};
+    struct store_use u;
+    struct store *s = open_at(path);
+    int64_t run = begin_run(s, new_session(s, "x"), "a");
+    must(append(s, run, 0, 64, &e));
+    int64_t second = begin_run(s, new_session(s, "y"), "b");
+    uint16_t *unit = calloc(MANY, sizeof *unit);
+    assert_non_null(unit);
+    struct store_trace t = {.stage = STORE_DEC,
+                            .n = 1,
+                            .layers = 16,
+                            .blocks = MANY / 16,
+                            .units = 65535,
+                            .unit = unit};
+    must(store_run_append(s, second, 0, NULL, 0, &t, 1, &e));
+    free(unit);
+    must(store_use(s, &(struct store_use_opts){.stage = STORE_DEC}, &p, &u, &e));
+    assert_int_equal(u.damaged_rows, 1);
+    assert_int_equal(u.rows, 64);
+    pool_free(&p);
+    store_close(s);
+}
+
 /* ---- disk and locks --------------------------------------------------------------- */
 
 static void full_disk_can_be_retried(void **state)
@@ -381,6 +439,8 @@ int main(void)
         with_path(damaged_file_is_found_and_set_aside),
         with_path(cut_file_is_damaged),
         with_path(damaged_chunks_are_named_not_believed),
+        with_path(rows_far_away_are_damaged),
+        with_path(a_shape_too_large_is_damaged),
         with_path(full_disk_can_be_retried),
         with_path(full_disk_can_be_read),
         with_path(another_process_holds_the_lock),
