@@ -80,7 +80,7 @@ static char *immutable_uri(const char *path)
     return buf_take(&b);
 }
 
-static int busy_ms(const struct store *s)
+int store_busy_ms(const struct store *s)
 {
     return s->opts.busy_ms ? (int)s->opts.busy_ms : BUSY_MS;
 }
@@ -92,7 +92,7 @@ static bool connect_with(struct store *s, const char *name, int flags, struct er
                         NULL) != SQLITE_OK)
         return store_fail(s, e);
     /* Before any statement: even the first read may meet another process's lock. */
-    sqlite3_busy_timeout(s->db, busy_ms(s));
+    sqlite3_busy_timeout(s->db, store_busy_ms(s));
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     int64_t tables; /* opening alone reads nothing */
@@ -188,7 +188,7 @@ static bool use_journal(struct store *s, struct store_report *rep, struct err *e
     snprintf(limit, sizeof limit, "PRAGMA journal_size_limit = %d", WAL_KEPT);
     int rc = sqlite3_prepare_v2(s->db, "PRAGMA journal_mode = WAL", -1, &st, NULL);
     if (rc == SQLITE_OK)
-        rc = change_to_wal(st, busy_ms(s));
+        rc = change_to_wal(st, store_busy_ms(s));
     s->wal = rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(st, 0), "wal") == 0;
     bool failed = rc != SQLITE_ROW && (store_fail(s, e), true);
     sqlite3_finalize(st);

@@ -50,6 +50,9 @@ struct store *store_open_with(const struct store_opts *o, const struct migration
  * looks at user_version again, so that two processes may do this at once. */
 bool store_migrate(struct store *s, struct store_report *rep, struct err *e);
 
+/* How long locks are waited for. */
+int store_busy_ms(const struct store *s);
+
 /* ---- store_db.c ----------------------------------------------------------------- */
 
 /* The path as SQLite takes it for a file's name and nothing else; caller frees. */

@@ -3,6 +3,7 @@
 #include "data/store_impl.h"
 
 #include "engine/base/buf.h"
+#include "engine/base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -131,30 +132,48 @@ bool store_prune(struct store *s, const struct store_prune_opts *o, struct store
 
 /* ---- copies --------------------------------------------------------------------- */
 
-/* SQLite's own backup: consistent while others write, and the -wal is part of it. */
+static bool is_busy(int rc)
+{
+    return (rc & 0xFF) == SQLITE_BUSY || (rc & 0xFF) == SQLITE_LOCKED;
+}
+
+/* SQLite's own backup: consistent while others write, and the -wal is part of it.  Gives the
+ * result code. */
+static int copy_into(struct store *s, sqlite3 *copy)
+{
+    sqlite3_backup *b = sqlite3_backup_init(copy, "main", s->db, "main");
+    if (!b)
+        return sqlite3_errcode(copy);
+    uint64_t patience = (uint64_t)store_busy_ms(s) * 1000000, until = clock_ns() + patience;
+    int rc;
+    while ((rc = sqlite3_backup_step(b, 1024)) == SQLITE_OK ||
+           (is_busy(rc) && clock_ns() < until)) {
+        if (rc == SQLITE_OK)
+            until = clock_ns() + patience;
+        else
+            sqlite3_sleep(20);
+    }
+    int end = sqlite3_backup_finish(b); /* to be busy is no error to it */
+    return is_busy(rc) ? rc : end;
+}
+
 static bool copy_pages(struct store *s, const char *to, struct err *e)
 {
     sqlite3 *copy = NULL;
     char *name = store_file_name(to);
     int rc = sqlite3_open_v2(name, &copy, SQLITE_OPEN_READWRITE, NULL);
     free(name);
-    sqlite3_backup *b =
-        rc == SQLITE_OK ? sqlite3_backup_init(copy, "main", s->db, "main") : NULL;
-    if (b) {
-        while ((rc = sqlite3_backup_step(b, 1024)) == SQLITE_OK || rc == SQLITE_BUSY ||
-               rc == SQLITE_LOCKED)
-            if (rc != SQLITE_OK)
-                sqlite3_sleep(20);
-        rc = sqlite3_backup_finish(b);
-    } else {
-        rc = sqlite3_errcode(copy);
-    }
+    if (rc == SQLITE_OK)
+        rc = copy_into(s, copy);
     /* A single file: nothing may wait in a -wal of its own. */
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(copy, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
-    enum store_trouble t = rc == SQLITE_FULL ? STORE_FULL : STORE_BROKEN;
+    enum store_trouble t = is_busy(rc)         ? STORE_BUSY
+                           : rc == SQLITE_FULL ? STORE_FULL
+                                               : STORE_BROKEN;
     if (rc != SQLITE_OK)
-        store_fail_as(s, t, e, "copy to %.120s: %s", to, sqlite3_errmsg(copy));
+        store_fail_as(s, t, e, "copy to %.120s: %s", to,
+                      t == STORE_BUSY ? "locked by another process" : sqlite3_errmsg(copy));
     sqlite3_close(copy);
     return rc == SQLITE_OK;
 }

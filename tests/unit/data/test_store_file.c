@@ -294,6 +294,40 @@ static void backup_is_a_whole_file(void **state)
     store_close(open_at(copy));
 }
 
+/* Without a write-ahead log a writer keeps readers out. */
+static void backup_does_not_wait_for_ever(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct err e = {0};
+        char copy[160];
+        sqlite3 *other;
+        snprintf(copy, sizeof copy, "%s.copy", path);
+        sqlite3_vfs_register(sqlite3_vfs_find("unix-dotfile"), 1);
+        struct store *s = open_at(path);
+        new_session(s, "x");
+        if (sqlite3_open(path, &other) != SQLITE_OK ||
+            sqlite3_exec(other, "BEGIN EXCLUSIVE", NULL, NULL, NULL) != SQLITE_OK)
+            _exit(10);
+        alarm(60);
+        if (store_backup(s, copy, &e) || store_trouble(s) != STORE_BUSY)
+            _exit(11);
+        if (!strstr(e.msg, "locked by another process") || access(copy, F_OK) == 0)
+            _exit(12);
+        sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL);
+        sqlite3_close(other);
+        if (!store_backup(s, copy, &e))
+            _exit(13);
+        store_close(s);
+        _exit(0);
+    }
+    expect_success(pid);
+    char copy[160];
+    snprintf(copy, sizeof copy, "%s.copy", path);
+    assert_true(intact(copy));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +341,7 @@ int main(void)
         with_path(many_processes_migrate_at_once),
         with_path(many_processes_create_at_once),
         with_path(backup_is_a_whole_file),
+        with_path(backup_does_not_wait_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, cleanup);
 }
