@@ -92,13 +92,12 @@ static void words_like_a_format(void **state)
 {
     (void)state;
     static const char *const text[] = {
-        "ID3 is a decision tree algorithm invented by Ross Quinlan in Sydney, and na\u00EFve",
+        "ID3 is a tree algorithm by Ross Quinlan, na\u00EFve at first",
         "RIFF raff was his name",
         "GIF89a is a format",
         "OggS",
         "BZhou wrote it",
-        "SQLite format 3 is the third format of SQLite's file, used since 2004; 64 bytes: "
-        "\u00E9"};
+        "SQLite format 3 is SQLite's \u00E9"};
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
         struct document d = from(text[i], strlen(text[i]));
         assert_string_equal(d.text, text[i]);
