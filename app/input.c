@@ -335,7 +335,7 @@ unsigned input_key(struct app *a, const struct key *k)
     if (k->code == K_MOUSE)
         return a->dialog.open || a->help.open ? EFFECT_NONE : mouse(a, k);
     if (a->frozen) {
-        a->frozen = false;
+        a->frozen = a->freeze_shown = false;
         *a->message = 0;
         return EFFECT_DRAW | EFFECT_MAP;
     }

@@ -173,6 +173,11 @@ static uint64_t map_ns(const struct app *a)
     return (uint64_t)(1e9 / a->map_fps * (a->map_paced ? 1 : sqrt(screens(a))));
 }
 
+static bool may_draw(const struct app *a)
+{
+    return a->dirty && !a->freeze_shown;
+}
+
 static void draw(struct app *a)
 {
     uint64_t start = cpu_ns();
@@ -193,6 +198,7 @@ static void draw(struct app *a)
     }
     a->frames++;
     a->dirty = false;
+    a->freeze_shown = a->frozen;
     report_frame(a);
     a->drawn = clock_ns();
     a->draw_due = a->drawn + pause;
@@ -286,7 +292,7 @@ static uint64_t next_due(struct app *a)
     uint64_t due = 0;
     earlier(&due, keys_deadline(a->keys));
     earlier(&due, replay_deadline(a));
-    if (a->dirty && !a->frozen)
+    if (may_draw(a))
         earlier(&due, a->draw_due);
     if (app_token(a) != a->map_token)
         earlier(&due, a->map_due);
@@ -378,7 +384,7 @@ void loop_run(struct app *a)
         follow_map(a, !app_running(a) && !a->play.on);
         tick_store(a);
         stop_politely(a);
-        if (a->dirty && !a->frozen && !a->quit && a->now >= a->draw_due)
+        if (may_draw(a) && !a->quit && a->now >= a->draw_due)
             draw(a);
     }
 }

@@ -157,8 +157,9 @@ struct app {
     struct command_keys *bindings;
     struct line_edit *edit; /* NULL in tests */
     struct worker *worker;
-    bool mouse, frozen;
-    int test_fd; /* -1: none */
+    bool mouse;
+    bool frozen, freeze_shown; /* still once the frame that says so is drawn */
+    int test_fd;               /* -1: none */
     uint64_t frames;
 
     /* model */

@@ -428,6 +428,17 @@ class Looking(TuiTest):
         t.keys("q")
         t.wait(view="main")
 
+    def test_frozen_screen_says_so(self) -> None:
+        t = self.start("-n", "50", self.home.document())
+        t.written()
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("p")
+        frame = t.wait(lambda s: s["message"].startswith("frozen: any key"))["frame"]
+        t.keys("h")
+        state = t.wait(message="")
+        self.assertEqual((state["frame"], state["token"]), (frame + 1, 49))
+
     def test_follow_stops_while_reading(self) -> None:
         t = self.start("-n", "4000", self.home.document())
         t.wait(lambda s: s["tokens"] > 1200)
