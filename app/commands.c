@@ -188,6 +188,7 @@ unsigned command_line(struct app *a, const char *line)
     size_t n = strcspn(line, " ");
     if (n == 0)
         return EFFECT_DRAW;
+    *a->message = 0; /* it was about something else, such as this command mistyped */
     enum command c = command_find(line, n);
     if (c == COMMANDS) {
         const char *near = command_nearest(line, n);

@@ -185,6 +185,8 @@ unsigned do_view_main(struct app *a, const char *arg)
 unsigned do_view_compare(struct app *a, const char *arg)
 {
     (void)arg;
+    if (a->view != VM_COMPARE)
+        *a->message = 0; /* it was about another view */
     a->view = VM_COMPARE;
     a->focus = VM_OTHER;
     if (!a->compare.any)

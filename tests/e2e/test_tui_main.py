@@ -404,6 +404,13 @@ class Looking(TuiTest):
         t.keys("Enter")
         t.wait(token=12, map=12, input="prompt")
         self.assertIn("tok 12", t.screen())
+        for token, says in (("abc", "goto TOKEN: a number from 0 to 49"), ("5", "")):
+            t.keys(":")
+            t.wait(input="command")
+            t.type(f"goto {token}")
+            t.keys("Enter")
+            t.wait(input="prompt", message=says)
+        t.wait(token=5)
 
     def test_metrics_zoom_and_cursor(self) -> None:
         t = self.start("-n", "50", self.home.document())

@@ -271,6 +271,12 @@ class Compared(TuiTest):
         t.wait(dialog=True)
         t.keys("m")
         t.wait(view="compare", compared=True, busy=False)
+        t.keys("q")
+        t.wait(view="main")
+        t.keys("B")
+        t.wait(lambda s: s["message"].startswith("B does nothing here"))
+        t.keys("2")
+        t.wait(view="compare", message="")
 
 
 class Documents(TuiTest):
