@@ -96,7 +96,7 @@ unsigned do_style(struct app *a, const char *arg)
         struct buf known = {0};
         for (uint32_t i = 0; a->shape && i < a->shape->n_control; i++)
             buf_printf(&known, "%s%s", i ? ", " : "", a->shape->control[i].name);
-        app_say(a, VM_INFO, "styles of this model: %s", known.len ? buf_str(&known) : "none");
+        app_say(a, VM_INFO, "styles: %s", known.len ? buf_str(&known) : "none");
         buf_free(&known);
         return EFFECT_DRAW;
     }

@@ -17,6 +17,13 @@
 void pane_rule(struct surface *s, const struct theme *t, int y, const char *title,
                const char *right, bool focus);
 
+/* Bytes of the text to draw within cols; *mark is what follows them: an ellipsis if the
+ * text is cut, else "". */
+size_t pane_cut(const struct theme *t, const char *text, int cols, const char **mark);
+/* One line of text, cut like that.  Returns the column after it. */
+int pane_text(struct surface *s, const struct theme *t, int x, int y, int cols,
+              const char *text, struct style st);
+
 void pane_header(struct surface *s, const struct theme *t, const struct vm_header *vm);
 void pane_message(struct surface *s, const struct theme *t, const struct vm_message *vm);
 void pane_hints(struct surface *s, const struct theme *t, const struct vm_hints *vm);

@@ -26,11 +26,37 @@ void pane_rule(struct surface *s, const struct theme *t, int y, const char *titl
     }
 }
 
+size_t pane_cut(const struct theme *t, const char *text, int cols, const char **mark)
+{
+    size_t n = strlen(text);
+    *mark = "";
+    if (text_width(text, n) <= cols)
+        return n;
+    *mark = t->blocks ? "\u2026" : "..";
+    return text_fit(text, n, cols - text_width(*mark, strlen(*mark)));
+}
+
+int pane_text(struct surface *s, const struct theme *t, int x, int y, int cols,
+              const char *text, struct style st)
+{
+    const char *mark;
+    int end = x + (cols > 0 ? cols : 0);
+    size_t n = pane_cut(t, text, cols, &mark);
+    x = surface_textn(s, x, y, end - x, text, n, st);
+    return surface_textn(s, x, y, end - x, mark, strlen(mark), st);
+}
+
+/* Columns of the bar itself. */
+static int bar_width(int w)
+{
+    return w >= 100 ? 30 : w >= 60 ? 16 : 8;
+}
+
 /* " 48% [#####.....]"; returns the column after it. */
 static int draw_progress(struct surface *s, const struct theme *t, int x, double share)
 {
     struct style gauge = theme_style(t, ROLE_GAUGE), dim = theme_style(t, ROLE_DIM);
-    int w = s->w >= 100 ? 30 : s->w >= 60 ? 16 : 8;
+    int w = bar_width(s->w);
     share = share > 1 ? 1 : share;
     int full = (int)(share * w + 0.5);
     x = surface_printf(s, x, 0, theme_style(t, ROLE_TEXT), "%3.0f%% ", share * 100);
@@ -43,15 +69,19 @@ static int draw_progress(struct surface *s, const struct theme *t, int x, double
 void pane_message(struct surface *s, const struct theme *t, const struct vm_message *vm)
 {
     static const enum theme_role role[] = {ROLE_NOTE, ROLE_WARN, ROLE_ERROR};
+    const char *text = vm->text ? vm->text : "";
+    bool progress = vm->progress >= 0; /* false for NaN */
     int x = 0;
-    if (vm->banner && vm->banner[0]) {
+    if (vm->banner && vm->banner[0]) { /* half of the row, or what the rest leaves free */
         struct style warn = theme_style(t, ROLE_ERROR);
+        int rest = text_width(text, strlen(text)) + (progress ? bar_width(s->w) + 9 : 0);
+        int room = rest + 2 < s->w / 2 ? s->w - rest - 2 : s->w / 2;
         x = surface_text(s, x, 0, "! ", warn);
-        x = surface_text(s, x, 0, vm->banner, warn) + 2;
+        x = pane_text(s, t, x, 0, room - x, vm->banner, warn) + 2;
     }
-    if (vm->progress >= 0) /* false for NaN */
+    if (progress)
         x = draw_progress(s, t, x, vm->progress);
-    surface_text(s, x, 0, vm->text, theme_style(t, role[vm->severity]));
+    pane_text(s, t, x, 0, s->w - x, text, theme_style(t, role[vm->severity]));
 }
 
 void pane_hints(struct surface *s, const struct theme *t, const struct vm_hints *vm)

@@ -391,6 +391,42 @@ static void map_cell_under_the_mouse(void **state)
     sample_close(&sample);
 }
 
+/* Draws one message row and returns it without the newline. */
+static char *message_row(const struct theme *t, const char *banner, const char *text,
+                         struct buf *out)
+{
+    struct surface s;
+    struct vm_message m = {.banner = banner, .text = text, .progress = -1};
+    surface_open(&s, 30, 1);
+    pane_message(&s, t, &m);
+    buf_clear(out);
+    surface_dump(&s, out);
+    out->data[out->len - 1] = 0;
+    surface_free(&s);
+    return out->data;
+}
+
+static void message_shows_that_it_is_cut(void **state)
+{
+    (void)state;
+    struct buf out = {0};
+    const char *fits = "saved as run 3; length 8 of 40", *full = "not being saved: disk full";
+    assert_string_equal(message_row(&plain, NULL, fits, &out), fits);
+    assert_string_equal(
+        message_row(&plain, NULL, "saved as run 3; length 8 of 40 wanted", &out),
+        "saved as run 3; length 8 of ..");
+    assert_string_equal(
+        message_row(&colour, NULL, "saved as run 3; length 8 of 40 wanted", &out),
+        "saved as run 3; length 8 of 4\u2026");
+    /* a banner leaves at least half of the row */
+    assert_string_equal(message_row(&plain, full, "", &out), "! not being saved: disk full");
+    assert_string_equal(message_row(&plain, full, "theme: light", &out),
+                        "! not being sa..  theme: light");
+    assert_string_equal(message_row(&plain, full, "metric 'many'? choose one", &out),
+                        "! not being s..  metric 'man..");
+    buf_free(&out);
+}
+
 static void hostile_text_stays_text(void **state)
 {
     (void)state;
@@ -420,6 +456,7 @@ int main(void)
         cmocka_unit_test(nothing_is_drawn_outside),
         cmocka_unit_test(map_says_when_columns_are_binned),
         cmocka_unit_test(map_cell_under_the_mouse),
+        cmocka_unit_test(message_shows_that_it_is_cut),
         cmocka_unit_test(hostile_text_stays_text),
     };
     struct CMUnitTest tests[N_DRAWINGS + sizeof properties / sizeof *properties];
