@@ -251,6 +251,17 @@ static unsigned find_text(struct app *a, int dir)
     return EFFECT_DRAW | EFFECT_MAP;
 }
 
+/* The cursor stays on a cell: encoder and decoder may differ in shape. */
+static void show_stage(struct app *a, enum app_stage stage)
+{
+    a->stage = stage;
+    const struct choice_rows *r = app_rows(a);
+    if (a->layer >= r->layers)
+        a->layer = 0;
+    if (a->block >= r->blocks)
+        a->block = 0;
+}
+
 static unsigned find_unit(struct app *a, int dir)
 {
     size_t row;
@@ -258,6 +269,7 @@ static unsigned find_unit(struct app *a, int dir)
     if (!choice_find(r, a->found_layer, a->found_block, a->found_unit, (size_t)app_token(a),
                      dir, &row))
         return EFFECT_NONE;
+    show_stage(a, STAGE_DEC);
     size_t uses = 0, n = a->shown < r->n ? a->shown : r->n;
     for (size_t i = 0; i < n; i++)
         uses += choice_row(r, i)[a->found_layer * r->blocks + a->found_block] == a->found_unit;
@@ -314,6 +326,7 @@ unsigned do_find_unit(struct app *a, const char *arg)
     (void)arg;
     if (!has_choices(a))
         return EFFECT_DRAW;
+    show_stage(a, STAGE_DEC); /* tokens are the decoder's */
     const struct choice_rows *r = &a->run.dec;
     uint16_t unit = choice_row(r, (size_t)app_token(a))[a->layer * r->blocks + a->block];
     if (unit >= r->units) {
@@ -334,6 +347,7 @@ unsigned do_pin(struct app *a, const char *arg)
     if (!has_choices(a))
         return EFFECT_DRAW;
     int64_t token = app_token(a);
+    show_stage(a, STAGE_DEC);
     a->pinned = a->pinned == token ? -1 : token;
     a->difference = a->pinned >= 0;
     if (a->pinned >= 0)
@@ -360,7 +374,14 @@ unsigned do_difference(struct app *a, const char *arg)
     }
     if (a->pinned < 0)
         return do_pin(a, "");
-    a->difference = !a->difference;
+    bool seen = a->difference && a->stage == STAGE_DEC;
+    show_stage(a, STAGE_DEC);
+    a->difference = !seen;
+    if (seen)
+        app_say(a, VM_INFO, "the map shows %s, no differences", metric_name[a->metric]);
+    else
+        app_say(a, VM_INFO, "the map shows what differs from token %lld; d: off",
+                (long long)a->pinned);
     return EFFECT_DRAW | EFFECT_MAP;
 }
 
@@ -412,6 +433,7 @@ unsigned do_metric(struct app *a, const char *arg)
         return EFFECT_DRAW;
     }
     a->metric = m;
+    a->difference = false; /* the pin stays, d shows them again */
     shade_text(a);
     app_say(a, VM_INFO, "%s: %s", metric_name[m], metric_help[m]);
     return EFFECT_DRAW | EFFECT_MAP;
@@ -434,12 +456,7 @@ unsigned do_stage(struct app *a, const char *arg)
                           : "there are no encoder choices");
         return EFFECT_DRAW;
     }
-    a->stage = a->stage == STAGE_DEC ? STAGE_ENC : STAGE_DEC;
-    const struct choice_rows *r = app_rows(a);
-    if (a->layer >= r->layers)
-        a->layer = 0;
-    if (a->block >= r->blocks)
-        a->block = 0;
+    show_stage(a, a->stage == STAGE_DEC ? STAGE_ENC : STAGE_DEC);
     app_say(a, VM_INFO,
             a->stage == STAGE_ENC
                 ? "encoder: the same position of the source as the token's number"

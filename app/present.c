@@ -390,7 +390,7 @@ void present_map(struct app *a, struct vm_map *m, struct choice_rows *r, int64_t
         metric_difference(r, (size_t)row, r, (size_t)a->pinned, level);
         m->metric = print(a, "differs from token %lld", (long long)a->pinned);
         m->lo = "same";
-        m->hi = "differs";
+        m->hi = "other";
     } else {
         metric_levels(r, (size_t)row, shown, level);
     }

@@ -446,6 +446,40 @@ class Looking(TuiTest):
         state = t.wait(message="")
         self.assertEqual((state["frame"], state["token"]), (frame + 1, 49))
 
+    def test_finding_and_pinning_are_of_the_decoder(self) -> None:
+        t = self.start("-n", "20", "--trace", "all", self.home.document())
+        t.written()
+        t.keys("Escape")
+        t.wait(focus="output")
+        for key, says, legend in (
+            ("f", "layer 0 block 0 unit", "FF choice: surprise"),
+            ("n", "layer 0 block 0 unit", "FF choice: surprise"),
+            ("x", "pinned", "differs from token"),
+            ("d", "what differs from token 19", "differs from token"),
+        ):
+            t.keys("E")
+            t.wait_screen("FF choice, encoder")
+            t.keys(key)
+            t.wait(lambda s, what=says: what in s["message"])
+            t.wait_screen(legend)
+
+    def test_metric_ends_the_differences(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("x")
+        t.wait_screen("differs from token 19 same")
+        t.keys("m")
+        t.wait(metric="flip")
+        t.wait_screen("FF choice: flip")
+        t.keys("d")  # the pin stays
+        t.wait_screen("differs from token 19 same")
+        t.keys("4")
+        t.wait(view="inspect")
+        t.keys("d")
+        t.wait(message="the map shows flip, no differences")
+
     def test_follow_stops_while_reading(self) -> None:
         t = self.start("-n", "4000", self.home.document())
         t.wait(lambda s: s["tokens"] > 1200)
