@@ -202,10 +202,10 @@ static void draw_layers(struct surface *s, const struct theme *t, const struct v
 /* ---- legend ---------------------------------------------------------------------------- */
 
 /* On a narrow screen the legend takes a second row: what a column and a page stand
- * for must never be left out. */
+ * for must never be left out, and "differs from token 117" is long. */
 static int legend_rows(int w)
 {
-    return w < 60 ? 2 : 1;
+    return w < 72 ? 2 : 1;
 }
 
 static void draw_pieces(struct surface *s, const struct theme *t, struct fit *f, int y)
@@ -413,14 +413,14 @@ void pane_choices(struct surface *s, const struct theme *t, const struct vm_map 
                 surface_rune(s, g.label + c, y, rune == ' ' ? ':' : rune, age == 0 ? now : dim);
         }
     }
-    char note[96];
-    int n = snprintf(note, sizeof note, "o chosen at %d   . chosen by any of the last 16",
-                     vm->token);
-    if (bin > 1 && n > 0)
-        n += snprintf(note + n, sizeof note - (size_t)n, "   %u units per row", bin);
-    if (g.bin > 1 && n > 0)
-        snprintf(note + n, sizeof note - (size_t)n, "   %u blocks per col", g.bin);
-    surface_text(s, g.label, s->h - 1, note, dim);
+    struct fit note = {.n = 0};
+    fit_brief(fit_add(&note, 1, dim, "o chosen at %d", vm->token), "o at %d", vm->token);
+    fit_brief(fit_add(&note, 2, dim, ". chosen by any of the last 16"), ". last 16");
+    if (bin > 1)
+        fit_brief(fit_add(&note, 0, dim, "%u units per row", bin), "%u units/row", bin);
+    if (g.bin > 1)
+        fit_brief(fit_add(&note, 0, dim, "%u blocks per col", g.bin), "%u blocks/col", g.bin);
+    fit_draw(&note, s, t, g.label, s->h - 1, s->w - g.label, "   ", dim);
 }
 
 /* ---- one block ------------------------------------------------------------------------------

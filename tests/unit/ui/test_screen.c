@@ -369,6 +369,45 @@ static void map_says_when_columns_are_binned(void **state)
     sample_close(&sample);
 }
 
+/* What a column, a row and the ends of the ramp stand for is never cut. */
+static void legends_are_whole(void **state)
+{
+    (void)state;
+    static const char *const metric[] = {"differs from token 117", "surprise (text: p)"};
+    struct sample sample;
+    struct buf out = {0};
+    sample_open(&sample);
+    sample.vm.map.layers = 6;
+    sample.vm.map.blocks = 128;
+    sample.vm.map.units = 32;
+    for (int w = 60; w <= 100; w++)
+        for (int i = 0; i < 2; i++) {
+            struct surface s;
+            struct vm_map m = sample.vm.map;
+            m.pinned = i == 0;
+            m.stage = i == 0 ? "decoder" : "encoder";
+            m.metric = metric[i];
+            m.lo = "same";
+            m.hi = "other";
+            surface_open(&s, w, 9);
+            pane_map(&s, &plain, &m, false);
+            buf_clear(&out);
+            surface_dump(&s, &out);
+            assert_non_null(strstr(buf_str(&out), "@ other"));
+            assert_non_null(strstr(buf_str(&out), ", max "));
+            surface_clear(&s, (struct style){0});
+            pane_choices(&s, &plain, &m);
+            buf_clear(&out);
+            surface_dump(&s, &out);
+            assert_non_null(strstr(buf_str(&out), "8 units per row"));
+            assert_non_null(
+                strstr(buf_str(&out), m.blocks > (uint32_t)w ? " blocks per col" : ""));
+            surface_free(&s);
+        }
+    buf_free(&out);
+    sample_close(&sample);
+}
+
 static void map_cell_under_the_mouse(void **state)
 {
     (void)state;
@@ -455,6 +494,7 @@ int main(void)
         cmocka_unit_test(too_small_says_what_is_needed),
         cmocka_unit_test(nothing_is_drawn_outside),
         cmocka_unit_test(map_says_when_columns_are_binned),
+        cmocka_unit_test(legends_are_whole),
         cmocka_unit_test(map_cell_under_the_mouse),
         cmocka_unit_test(message_shows_that_it_is_cut),
         cmocka_unit_test(hostile_text_stays_text),
