@@ -52,13 +52,16 @@ static int list_parts(char *text, size_t size, const struct vm_latency *vm, doub
     return n;
 }
 
-static void add_parts(struct fit *f, const struct vm_latency *vm, struct style st, int rank)
+/* All parts, or the largest of them that `room` columns can hold. */
+static void add_parts(struct fit *f, const struct vm_latency *vm, struct style st, int rank,
+                      int room)
 {
-    char all[FIT_TEXT - 2], most[FIT_TEXT - 2];
-    if (list_parts(all, sizeof all, vm, 0) == 0)
-        return;
-    list_parts(most, sizeof most, vm, 0.1);
-    fit_brief(fit_add(f, rank, st, "|%s", all), "|%s", most);
+    char text[FIT_TEXT - 2];
+    int n = list_parts(text, sizeof text, vm, 0);
+    for (double share = 0.1; n + 1 > room && share < 0.6; share += 0.02)
+        n = list_parts(text, sizeof text, vm, share);
+    if (n > 0)
+        fit_add(f, rank, st, "|%s", text);
 }
 
 /* One row: "lat ms <spark> 38.1  p50 37.4 p99 52.0 | ctl 3 ff 5 ..." */
@@ -75,9 +78,10 @@ static void draw_row(struct surface *s, const struct theme *t, const struct vm_l
     fit_add(&f, 0, text, "%s", fmt_short(vm->ms).s);
     fit_add(&f, 1, text, " p50 %s", fmt_short(vm->p50).s);
     fit_add(&f, 2, text, "p99 %s", fmt_short(vm->p99).s);
-    add_parts(&f, vm, dim, 3);
     int room = s->w - x - SPARK_MIN - 1;
     struct surface nowhere = surface_sub(s, (struct rect){0, 0, 0, 0});
+    struct fit numbers = f; /* drawn off screen to learn their width */
+    add_parts(&f, vm, dim, 3, room - 1 - fit_draw(&numbers, &nowhere, t, 0, 0, room, " ", dim));
     int used = fit_draw(&f, &nowhere, t, 0, 0, room, " ", dim);
     int spark = s->w - x - used - 1;
     spark = spark > SPARK_MAX ? SPARK_MAX : spark;

@@ -408,6 +408,32 @@ static void legends_are_whole(void **state)
     sample_close(&sample);
 }
 
+/* The largest parts of a token are in the row, however long the numbers are. */
+static void latency_row_keeps_its_parts(void **state)
+{
+    (void)state;
+    static const double ms[] = {0.0312, 0.0324, 0.0296, 0.0417, 0.0321, 0.0002, 0.0099};
+    struct sample sample;
+    struct buf out = {0};
+    sample_open(&sample);
+    struct vm_latency *v = &sample.vm.latency;
+    v->ms = v->p50 = 0.1771;
+    v->p99 = 0.2102;
+    memcpy(v->part_ms, ms, sizeof ms);
+    for (int w = 60; w <= 120; w++) {
+        struct surface s;
+        surface_open(&s, w, 1);
+        pane_latency(&s, &plain, v, false);
+        buf_clear(&out);
+        surface_dump(&s, &out);
+        assert_non_null(strstr(buf_str(&out), " p99 0.21 | "));
+        assert_non_null(strstr(buf_str(&out), " att 0.042"));
+        surface_free(&s);
+    }
+    buf_free(&out);
+    sample_close(&sample);
+}
+
 static void map_cell_under_the_mouse(void **state)
 {
     (void)state;
@@ -495,6 +521,7 @@ int main(void)
         cmocka_unit_test(nothing_is_drawn_outside),
         cmocka_unit_test(map_says_when_columns_are_binned),
         cmocka_unit_test(legends_are_whole),
+        cmocka_unit_test(latency_row_keeps_its_parts),
         cmocka_unit_test(map_cell_under_the_mouse),
         cmocka_unit_test(message_shows_that_it_is_cut),
         cmocka_unit_test(hostile_text_stays_text),
