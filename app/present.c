@@ -4,6 +4,7 @@
 #include "app/live.h"
 #include "app/setup.h"
 #include "engine/base/xalloc.h"
+#include "ui/fmt.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -68,7 +69,7 @@ static void header_state(struct app *a, struct vm_header *h)
         h->done = a->run.n;
         h->total = setup_max_tokens(a->config, a->shape);
     } else if (!h->busy && (a->play.on || a->shown < a->run.n)) {
-        h->state = a->play.on ? print(a, "REPLAY %.3gx", a->play.speed) : "PAUSED";
+        h->state = a->play.on ? print(a, "REPLAY %s", fmt_speed(a->play.speed).s) : "PAUSED";
         h->busy = a->play.on;
         h->done = a->shown;
         h->total = a->run.n;

@@ -4,6 +4,7 @@
 #include "app/live.h"
 #include "engine/base/utf8.h"
 #include "engine/base/xalloc.h"
+#include "ui/fmt.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -12,6 +13,10 @@
 #include <string.h>
 
 #define ECHO_MAX 1200
+#define SLOWEST  (1.0 / 4096)
+#define FASTEST  64.0
+#define BLINK_S  1.0 /* nobody sees what is over sooner */
+#define WATCH_S  2.8 /* at least, once it is made slow enough */
 
 /* ---- from the store ------------------------------------------------------------------- */
 
@@ -266,14 +271,27 @@ static uint64_t pace(const struct timeline *t, size_t next, double speed)
     return (uint64_t)((double)ns / (speed > 0 ? speed : 1));
 }
 
+/* At its own speed. */
+static double seconds(const struct timeline *t)
+{
+    double ns = 0;
+    for (size_t i = 0; i < t->n; i++)
+        ns += (double)t->token[i].ns;
+    return ns / 1e9;
+}
+
+static double factor_of(const struct play *p)
+{
+    return p->speed > 0 ? p->speed : 1;
+}
+
 void replay_restart(struct app *a)
 {
     if (a->run.n == 0) {
         app_say(a, VM_INFO, "this run has no tokens to play");
         return;
     }
-    if (a->play.speed == 0)
-        a->play.speed = 1;
+    a->play.speed = factor_of(&a->play);
     a->shown = 0;
     a->cursor = -1;
     a->map_token = -1;
@@ -281,7 +299,8 @@ void replay_restart(struct app *a)
     a->play.due_ns = a->now + pace(&a->run, 0, a->play.speed);
     replay_rebuild_flow(a);
     a->flow_view = (struct flow_view){.follow = true};
-    app_say(a, VM_INFO, "replay: Space pauses, . and , step, + and - change the speed");
+    app_say(a, VM_INFO, "replay, %s: Space pauses, . and , step, + and - change the speed",
+            fmt_seconds(seconds(&a->run) / a->play.speed).s);
 }
 
 void replay_compare_start(struct app *a)
@@ -312,8 +331,7 @@ static unsigned toggle_compare(struct app *a)
     struct app_compare *c = &a->compare;
     if (!c->done)
         return EFFECT_NONE;
-    if (c->play.speed == 0)
-        c->play.speed = 1;
+    c->play.speed = factor_of(&c->play);
     bool over = c->side[0].shown == c->side[0].run.n && c->side[1].shown == c->side[1].run.n;
     if (c->play.on)
         c->play.on = false;
@@ -349,10 +367,24 @@ unsigned replay_toggle(struct app *a)
 
 unsigned replay_speed(struct app *a, double factor)
 {
-    struct play *p = a->view == VM_COMPARE ? &a->compare.play : &a->play;
-    double speed = (p->speed > 0 ? p->speed : 1) * factor;
-    p->speed = speed < 1.0 / 64 ? 1.0 / 64 : speed > 64 ? 64 : speed;
-    app_say(a, VM_INFO, "replay at %.3gx", p->speed);
+    bool compare = a->view == VM_COMPARE;
+    struct play *p = compare ? &a->compare.play : &a->play;
+    const struct app_side *side = a->compare.side;
+    double own =
+        compare ? fmax(seconds(&side[0].run), seconds(&side[1].run)) : seconds(&a->run);
+    double speed = factor_of(p);
+    bool blink = factor < 1 && speed <= 1 && own / speed < BLINK_S;
+    do
+        speed *= factor;
+    while (blink && own / speed < WATCH_S && speed > SLOWEST);
+    p->speed = fmin(fmax(speed, SLOWEST), FASTEST);
+    char how[32] = "";
+    if (p->speed < 1)
+        snprintf(how, sizeof how, "1/%.4g of ", 1 / p->speed);
+    else if (p->speed > 1)
+        snprintf(how, sizeof how, "%.3g times ", p->speed);
+    app_say(a, VM_INFO, "replay at %sits own speed: it takes %s", how,
+            fmt_seconds(own / p->speed).s);
     return EFFECT_DRAW;
 }
 
@@ -372,6 +404,11 @@ static unsigned tick_compare(struct app *a)
     }
     if (!left) {
         c->play.on = false;
+        if (a->view == VM_COMPARE)
+            app_say(a, VM_INFO,
+                    "end of the replay: A took %s, B %s; - plays slower, Space again",
+                    fmt_seconds(seconds(&c->side[0].run) / factor_of(&c->play)).s,
+                    fmt_seconds(seconds(&c->side[1].run) / factor_of(&c->play)).s);
         effect = EFFECT_DRAW;
     }
     return effect;
@@ -389,7 +426,8 @@ unsigned replay_tick(struct app *a)
         a->play.due_ns += pace(&a->run, a->shown, a->play.speed);
         if (a->shown == a->run.n) {
             a->play.on = false;
-            app_say(a, VM_INFO, "end of the replay; Space plays it again");
+            app_say(a, VM_INFO, "end of the replay: it took %s; - plays slower, Space again",
+                    fmt_seconds(seconds(&a->run) / a->play.speed).s);
         }
     }
     return effect;

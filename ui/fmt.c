@@ -87,3 +87,13 @@ struct fmt fmt_bytes(double n)
              n, unit[u]);
     return f;
 }
+
+struct fmt fmt_speed(double times)
+{
+    struct fmt f;
+    if (times > 0 && times < 1)
+        snprintf(f.s, sizeof f.s, "1/%.4gx", 1 / times);
+    else
+        snprintf(f.s, sizeof f.s, "%.3gx", times);
+    return f;
+}

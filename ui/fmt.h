@@ -20,5 +20,6 @@ struct fmt fmt_seconds(double s);     /* 8.2 ms, 420 ms, 1.82 s */
 struct fmt fmt_share(double share);   /* .41 */
 struct fmt fmt_percent(double share); /* 41% */
 struct fmt fmt_bytes(double n);       /* 1.19 GB */
+struct fmt fmt_speed(double times);   /* 2x, 1/512x */
 
 #endif

@@ -21,8 +21,9 @@ static void draw_head(struct surface *s, const struct theme *t, const struct vm_
         fit_add(&f, 4, dim, "seed %" PRIu64, vm->seed);
     fit_add(&f, 3, dim, "T=%g", vm->temperature);
     if (vm->token >= 0)
-        fit_brief(fit_add(&f, 2, theme_style(t, ROLE_FOCUS), "%s token %d, %gx",
-                          vm->playing ? "playing" : "paused at", vm->token, vm->speed),
+        fit_brief(fit_add(&f, 2, theme_style(t, ROLE_FOCUS), "%s token %d, %s",
+                          vm->playing ? "playing" : "paused at", vm->token,
+                          fmt_speed(vm->speed).s),
                   "tok %d", vm->token);
     fit_draw(&f, s, t, 0, 0, s->w, "  ", dim);
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
+import re
 import subprocess
 import unittest
 
@@ -42,7 +42,7 @@ class Stored(TuiTest):
         self.assertIn("no model", screen)
         self.assertIn("FF choice", screen)
         self.assertIn("lat ms", screen)
-        t.keys("-", "-", "-", "-")
+        t.keys("-")
         t.keys("Space")
         t.wait(playing=True)
         t.wait(lambda s: s["shown"] > 0)
@@ -69,10 +69,17 @@ class Stored(TuiTest):
         t = self.sessions()
         t.keys("Enter")
         t.wait(view="main")
-        t.keys("-", "-", "-", "-", "-", "-")
-        t.wait(lambda s: s["message"] == "replay at 0.0156x")
-        with sqlite3.connect(self.home.db) as db:
-            db.execute("update token set ns = 100000000")
+        t.keys("Space")  # its own speed
+        t.wait(lambda s: s["message"].startswith("end of the replay: it took "), playing=False)
+        own = self.home.sql("select sum(ns) from token")[0][0] / 1e9
+        t.keys("-")
+        says = t.wait(lambda s: s["message"].startswith("replay at 1/"))["message"]
+        slow = re.fullmatch(r"replay at 1/(\d+) of its own speed: it takes ([\d.]+) s", says)
+        assert slow, says
+        self.assertAlmostEqual(own * int(slow[1]), float(slow[2]), delta=0.1)
+        self.assertGreater(float(slow[2]), 1.9)  # one can watch it
+        t.keys("-", "-")
+        t.wait(lambda s: f"1/{int(slow[1]) * 4} " in s["message"])
         t.keys("r")
         t.wait(lambda s: 0 < s["shown"] < 20, view="main", playing=True)
         t.keys("Space")
@@ -214,9 +221,12 @@ class Compared(TuiTest):
         self.assertIn("same tokens 60/60", screen)
         self.assertRegex(screen, r"\[(BIT|TOK)")
         self.assertRegex(screen, r"speed-up [\d.]+x")
+        t.keys("-")
+        t.wait(lambda s: s["message"].startswith("replay at 1/"))
         t.keys("Space")
         t.wait(playing=True)
-        t.wait(playing=False)
+        t.keys("+", "+", "+", "+", "+", "+")
+        t.wait(lambda s: s["message"].startswith("end of the replay: A took "), playing=False)
         t.keys(",")
         t.keys("d")
         t.wait(lambda s: "no token differs" in s["message"])
