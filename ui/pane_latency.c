@@ -11,10 +11,25 @@
 #define SPARK_MIN 8
 #define SPARK_MAX 60
 #define AXIS      6 /* columns of the chart's scale */
+#define OFF_SCALE '!'
 
 static double ms_of(const struct vm_timing *tm)
 {
     return (double)tm->ns / 1e6;
+}
+
+/* The largest of the tokens from `from` on. One spike must not flatten the rest: what takes
+ * more than four times the usual does not count, and is drawn as OFF_SCALE. */
+static double scale_of(const struct vm_latency *vm, size_t from)
+{
+    double most = 0, all = 0;
+    for (size_t i = from; i < vm->n; i++) {
+        double ms = ms_of(&vm->token[i]);
+        all = fmax(all, ms);
+        if (!(ms > 4 * vm->p50)) /* true for NaN */
+            most = fmax(most, ms);
+    }
+    return most > 0 ? most : all;
 }
 
 /* The newest tokens as bars between the smallest and the largest of them; all half
@@ -23,17 +38,17 @@ static void draw_spark(struct surface *s, const struct theme *t, const struct vm
                        int x, int cols)
 {
     size_t shown = vm->n < (size_t)cols ? vm->n : (size_t)cols, from = vm->n - shown;
-    double lo = INFINITY, hi = 0;
-    for (size_t i = from; i < vm->n; i++) {
+    double lo = INFINITY, hi = scale_of(vm, from);
+    for (size_t i = from; i < vm->n; i++)
         lo = fmin(lo, ms_of(&vm->token[i]));
-        hi = fmax(hi, ms_of(&vm->token[i]));
-    }
     for (size_t i = 0; i < shown; i++) {
         double v = ms_of(&vm->token[from + i]);
         int e = hi - lo > hi * 0.02 ? 1 + (int)((v - lo) / (hi - lo) * 7 + 0.5) : 4;
-        bool marked = from + i == vm->mark;
-        surface_rune(s, x + (int)i, 0, theme_bar(t, e),
-                     theme_style(t, marked ? ROLE_SELECT : ROLE_GAUGE));
+        bool marked = from + i == vm->mark, off = v > hi;
+        surface_rune(s, x + (int)i, 0, off ? OFF_SCALE : theme_bar(t, e),
+                     theme_style(t, marked ? ROLE_SELECT
+                                    : off  ? ROLE_WARN
+                                           : ROLE_GAUGE));
     }
 }
 
@@ -116,28 +131,40 @@ static int part_at(const struct vm_latency *vm, const struct vm_timing *tm, doub
     return ms < ms_of(tm) ? (int)(vm->parts ? vm->parts - 1 : 0) : -1;
 }
 
+/* What a row stands for: a plain number, and little enough that the usual token fills one. */
+static double chart_row(const struct vm_latency *vm, size_t from, int h)
+{
+    double row = round_up(scale_of(vm, from) / h);
+    return row > 1.8 * vm->p50 ? round_up(0.4 * row) : row;
+}
+
+static bool any_off(const struct vm_latency *vm, int h)
+{
+    double top = h * chart_row(vm, 0, h);
+    bool any = false;
+    for (size_t i = 0; i < vm->n; i++)
+        any |= ms_of(&vm->token[i]) > top;
+    return any;
+}
+
 static void draw_stacks(struct surface *s, const struct theme *t, const struct vm_latency *vm)
 {
     size_t shown = vm->n < (size_t)s->w ? vm->n : (size_t)s->w, from = vm->n - shown;
-    double top = 0;
-    for (size_t i = from; i < vm->n; i++)
-        top = fmax(top, ms_of(&vm->token[i]));
-    if (isfinite(vm->p99) && top > 2 * vm->p99) /* one spike must not flatten the rest */
-        top = 1.25 * vm->p99;
-    top = s->h * round_up(top / s->h); /* every row gets a plain label */
+    double row = chart_row(vm, from, s->h), top = s->h * row;
 
     struct style dim = theme_style(t, ROLE_DIM);
     for (int y = 0; y < s->h; y++) {
-        double v = top * (s->h - y) / s->h;
-        surface_printf(s, 0, y, dim, "%5.3g|", v);
+        surface_printf(s, 0, y, dim, "%5.3g|", row * (s->h - y));
         for (size_t i = 0; i < shown && (int)i < s->w - AXIS; i++) {
             const struct vm_timing *tm = &vm->token[from + i];
-            double at = top * (s->h - y - 0.5) / s->h;
+            double at = row * (s->h - y - 0.5);
             int part = part_at(vm, tm, at);
             if (part >= 0) {
                 struct theme_heat h = theme_part(t, part);
                 surface_rune(s, AXIS + (int)i, y, h.rune, h.style);
-            } else if (from + i == vm->mark && part_at(vm, tm, at - top / s->h) >= 0) {
+                if (y == 0 && ms_of(tm) > top)
+                    surface_rune(s, AXIS + (int)i, y, OFF_SCALE, theme_style(t, ROLE_WARN));
+            } else if (from + i == vm->mark && part_at(vm, tm, at - row) >= 0) {
                 surface_rune(s, AXIS + (int)i, y, 'v', theme_style(t, ROLE_FOCUS));
             }
         }
@@ -201,15 +228,16 @@ void pane_latency(struct surface *s, const struct theme *t, const struct vm_late
     int room = chart - AXIS;
     size_t shown = room < 0 ? 0 : vm->n < (size_t)room ? vm->n : (size_t)room;
     snprintf(title, sizeof title, "latency: ms per token, stacked, last %zu", shown);
-    pane_rule(s, t, 0, title, NULL, focus);
+    struct vm_latency last = *vm; /* the newest that fit */
+    if (shown < vm->n)
+        last.token += vm->n - shown;
+    last.n = shown;
+    last.mark = vm->mark >= vm->n - shown ? vm->mark - (vm->n - shown) : shown;
+    pane_rule(s, t, 0, title, any_off(&last, s->h - 1) ? "! is off the scale" : NULL, focus);
     if (vm->n == 0 && !isfinite(vm->p50)) {
         surface_text(s, 0, 1, "no token decoded yet", theme_style(t, ROLE_DIM));
         return;
     }
-    struct vm_latency last = *vm; /* the newest that fit */
-    last.token += vm->n - shown;
-    last.n = shown;
-    last.mark = vm->mark >= vm->n - shown ? vm->mark - (vm->n - shown) : shown;
     struct surface left = surface_sub(s, (struct rect){0, 1, chart, s->h - 1});
     draw_stacks(&left, t, &last);
     struct surface right = surface_sub(s, (struct rect){chart + 1, 1, numbers, s->h - 1});

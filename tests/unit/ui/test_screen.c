@@ -434,6 +434,48 @@ static void latency_row_keeps_its_parts(void **state)
     sample_close(&sample);
 }
 
+static int count_rune(const struct surface *s, struct rect r, uint32_t rune)
+{
+    int n = 0;
+    for (int y = r.y; y < r.y + r.h; y++)
+        for (int x = r.x; x < r.x + r.w; x++)
+            n += s->cells[y * s->stride + x].rune == rune;
+    return n;
+}
+
+/* One token a hundred times as slow as the others is marked, and they stay visible. */
+static void latency_of_an_outlier(void **state)
+{
+    (void)state;
+    enum { N = 18 };
+    struct sample sample;
+    sample_open(&sample);
+    struct vm_latency *v = &sample.vm.latency;
+    v->n = N;
+    v->mark = 3;
+    v->p50 = 0.21;
+    v->p99 = 21;
+    for (int i = 0; i < N; i++) {
+        struct vm_timing tm = {.ns = 200000 + (uint64_t)i * 1000, .part_ns = {100000, 100000}};
+        sample.timing[i] = tm;
+    }
+    sample.timing[7].ns = 21000000;
+    for (int h = 1; h <= 9; h++) {
+        struct surface s;
+        surface_open(&s, 100, h);
+        pane_latency(&s, &plain, v, false);
+        struct rect bars = h < 4 ? (struct rect){7, 0, N, 1} : (struct rect){6, 1, N, h - 1};
+        assert_int_equal(count_rune(&s, bars, '!'), 1);
+        if (h >= 4)
+            assert_int_equal(count_rune(&s, (struct rect){0, 0, 100, 1}, '!'), 1);
+        bars.y = h < 4 ? 0 : h - 1;
+        bars.h = 1;
+        assert_int_equal(count_rune(&s, bars, ' '), 0);
+        surface_free(&s);
+    }
+    sample_close(&sample);
+}
+
 static void map_cell_under_the_mouse(void **state)
 {
     (void)state;
@@ -522,6 +564,7 @@ int main(void)
         cmocka_unit_test(map_says_when_columns_are_binned),
         cmocka_unit_test(legends_are_whole),
         cmocka_unit_test(latency_row_keeps_its_parts),
+        cmocka_unit_test(latency_of_an_outlier),
         cmocka_unit_test(map_cell_under_the_mouse),
         cmocka_unit_test(message_shows_that_it_is_cut),
         cmocka_unit_test(hostile_text_stays_text),
