@@ -35,16 +35,29 @@ static struct rect bottom(struct rect *r, int rows)
     return (struct rect){r->x, r->y + r->h, r->w, rows};
 }
 
-/* 80x24: panes above each other. */
-static void stack(struct layout *l, struct rect body, int map_rows, int map_packed)
+static bool is_wide(int w, int h)
 {
+    return w >= WIDE_W && h >= WIDE_H;
+}
+
+int layout_map_cols(int w, int h)
+{
+    return is_wide(w, h) ? at_least(w * 47 / 100, MAP_W) : w;
+}
+
+/* 80x24: panes above each other. */
+static void stack(struct layout *l, struct rect body, const struct layout_want *want)
+{
+    int map_rows = want->map_rows;
     if (body.h >= OUTPUT_MIN + 2) {
         l->bandwidth = bottom(&body, 1);
         l->latency = bottom(&body, 1);
     }
     if (map_rows > 0 && body.h >= OUTPUT_MIN + MAP_MIN) {
+        if (want->map_folded > map_rows && want->map_folded <= body.h / 2)
+            map_rows = want->map_folded;
         if (map_rows > body.h / 2)
-            map_rows = map_packed;
+            map_rows = want->map_packed;
         int room = at_most(body.h - OUTPUT_MIN, at_least(MAP_FAIR, body.h * 3 / 5));
         l->map = bottom(&body, at_most(map_rows, at_least(room, MAP_MIN)));
     }
@@ -52,11 +65,12 @@ static void stack(struct layout *l, struct rect body, int map_rows, int map_pack
 }
 
 /* 160x48: text and latency on the left, the map on the right. */
-static void side_by_side(struct layout *l, struct rect body, int map_rows)
+static void side_by_side(struct layout *l, struct rect body, const struct layout_want *want)
 {
+    int map_rows = want->map_rows;
     l->wide = true;
     l->bandwidth = bottom(&body, 1);
-    int right_w = at_least(body.w * 47 / 100, MAP_W);
+    int right_w = layout_map_cols(want->w, want->h);
     struct rect left = body, right = body;
     if (map_rows > 0) {
         left.w = body.w - right_w - 1; /* one column for the rule between */
@@ -74,7 +88,9 @@ static void side_by_side(struct layout *l, struct rect body, int map_rows)
     int zoom = right.h >= 18 ? 3 + right.h / 16 : 0;
     /* few layers: up to three rows for each */
     int tall = map_rows > 1 ? at_most(3, right.h * 2 / 3 / (map_rows - 1)) : 1;
-    if (tall > 1)
+    if (want->map_folded > map_rows && want->map_folded <= right.h * 2 / 3)
+        map_rows = want->map_folded;
+    else if (tall > 1)
         map_rows = 1 + (map_rows - 1) * tall;
     l->map = top(&right, at_most(map_rows, right.h - agree - zoom));
     l->agree = bottom(&right, agree);
@@ -100,10 +116,10 @@ struct layout layout_make(const struct layout_want *want)
     l.body = all;
     if (want->view != VM_MAIN)
         return l;
-    if (want->w >= WIDE_W && want->h >= WIDE_H)
-        side_by_side(&l, all, want->map_rows);
+    if (is_wide(want->w, want->h))
+        side_by_side(&l, all, want);
     else
-        stack(&l, all, want->map_rows, want->map_packed);
+        stack(&l, all, want);
     return l;
 }
 

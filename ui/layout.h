@@ -30,8 +30,12 @@ struct layout_want {
     int prompt_rows;   /* wanted, 1..10 */
     int map_rows;      /* rows the whole map would like, 0: no map */
     int map_packed;    /* with two layers in a row */
+    int map_folded;    /* with several rows for a layer, so that no block is left out */
     bool prompt_shown; /* other views: only while something is typed */
 };
+
+/* Columns that the main view's map gets. */
+int layout_map_cols(int w, int h);
 
 struct layout layout_make(const struct layout_want *want);
 /* The pane at a cell. */

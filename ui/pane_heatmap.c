@@ -2,7 +2,8 @@
  *
  * Cells are columns of blocks; when blocks outnumber columns, several share one and
  * the largest value wins (the legend says so).  Layers take a row each, half a row
- * where the terminal can show it and there is no room, or pages.
+ * where the terminal can show it and there is no room, or pages; several rows where
+ * there is room for all of them and a block would else not have a cell of its own.
  *
  * SPDX-License-Identifier: MIT */
 #include "ui/fit.h"
@@ -16,6 +17,7 @@
 
 #define CELL_MAX    6  /* columns a single block may take */
 #define TALL_MAX    3  /* rows a single layer may take */
+#define LABEL       4  /* columns of "L00 " */
 #define COLUMN_SIDE 10 /* summary of one layer, beside the rows */
 
 enum summary { SUMMARY_NONE, SUMMARY_ROW, SUMMARY_SHORT, SUMMARY_SIDE };
@@ -27,6 +29,8 @@ struct grid {
     uint32_t bin;      /* blocks per column */
     int cell;          /* columns per block when bin is 1 */
     bool halves;       /* two rows of the grid in one of cells */
+    int fold;          /* rows of cells for the blocks of one row of the grid */
+    int per;           /* blocks in each of them */
     uint32_t first, n; /* rows of the grid that are visible */
     int tall;          /* rows of cells that one row of the grid takes */
     enum summary summary;
@@ -42,6 +46,28 @@ static void fit_blocks(struct grid *g, uint32_t blocks, int room)
     if (g->bin == 1 && blocks)
         g->cell = room / (int)blocks < CELL_MAX ? room / (int)blocks : CELL_MAX;
     g->cols = (int)((blocks + g->bin - 1) / g->bin) * g->cell;
+}
+
+/* Rows of cells that give each block one of its own. */
+static int rows_of_blocks(uint32_t blocks, int room)
+{
+    room = room < 1 ? 1 : room;
+    return (int)((blocks + (uint32_t)room - 1) / (uint32_t)room);
+}
+
+/* Folds the blocks over several rows if that spares binning them and all layers fit. */
+static void fold_blocks(struct grid *g, uint32_t layers, uint32_t blocks, int room, int height)
+{
+    int fold = rows_of_blocks(blocks, room);
+    g->fold = 1;
+    g->per = (int)blocks;
+    if (g->bin == 1 || height < 1 || (uint64_t)layers * (uint64_t)fold > (uint64_t)height)
+        return;
+    g->fold = fold;
+    g->per = ((int)blocks + fold - 1) / fold;
+    g->bin = 1;
+    g->cols = g->per;
+    g->tall = 1;
 }
 
 /* Rows of the grid: all, two per row, or the page that holds `at`. */
@@ -66,7 +92,7 @@ static struct grid layer_grid(const struct theme *t, const struct vm_map *vm, in
 {
     struct grid g = {0};
     fit_rows(&g, t, vm->layers, h, vm->layer);
-    g.label = g.halves ? 6 : 4;
+    g.label = g.halves ? 6 : LABEL;
     int room = w - g.label;
     if (vm->stat && !g.halves && room >= (int)vm->blocks + 28)
         g.summary = SUMMARY_ROW;
@@ -79,6 +105,7 @@ static struct grid layer_grid(const struct theme *t, const struct vm_map *vm, in
     static const int width[] = {0, 28, 6, COLUMN_SIDE};
     g.summary_w = width[g.summary];
     fit_blocks(&g, vm->blocks, room - g.summary_w);
+    fold_blocks(&g, vm->layers, vm->blocks, room - g.summary_w, h);
     return g;
 }
 
@@ -167,21 +194,34 @@ static bool is_gap(const struct theme *t, const struct grid *g, int col)
     return !theme_halves(t) && g->cell >= 3 && col % g->cell == g->cell - 1;
 }
 
+/* One row of cells: the blocks of a layer from `from` on. */
+static void draw_blocks(struct surface *s, const struct theme *t, const struct vm_map *vm,
+                        const struct grid *g, uint32_t layer, uint32_t from, int y)
+{
+    for (int c = 0; c < g->cols; c++) {
+        uint32_t b = from + (uint32_t)(c / g->cell) * g->bin;
+        if (b >= vm->blocks)
+            return;
+        uint8_t upper = level_at(vm, layer, b, g->bin);
+        struct theme_heat h = g->halves
+                                  ? theme_heat2(t, upper, level_at(vm, layer + 1, b, g->bin))
+                                  : theme_heat(t, upper);
+        for (int k = 0; k < g->tall && !is_gap(t, g, c); k++)
+            surface_rune(s, g->label + c, y + k, h.rune, h.style);
+    }
+}
+
 static void draw_layers(struct surface *s, const struct theme *t, const struct vm_map *vm,
                         const struct grid *g)
 {
     uint32_t step = g->halves ? 2 : 1;
     for (uint32_t l = g->first; l < g->first + g->n; l += step) {
-        int y = (int)((l - g->first) / step) * g->tall;
+        int y = (int)((l - g->first) / step) * g->tall * g->fold;
         draw_label(s, t, vm, g, l, y);
-        for (int c = 0; c < g->cols; c++) {
-            uint32_t b = (uint32_t)(c / g->cell) * g->bin;
-            uint8_t upper = level_at(vm, l, b, g->bin);
-            struct theme_heat h = g->halves
-                                      ? theme_heat2(t, upper, level_at(vm, l + 1, b, g->bin))
-                                      : theme_heat(t, upper);
-            for (int k = 0; k < g->tall && !is_gap(t, g, c); k++)
-                surface_rune(s, g->label + c, y + k, h.rune, h.style);
+        for (int k = 0; k < g->fold; k++) {
+            if (k > 0)
+                surface_printf(s, 0, y + k, theme_style(t, ROLE_DIM), "%3d", k * g->per);
+            draw_blocks(s, t, vm, g, l, (uint32_t)(k * g->per), y + k);
         }
         if (g->summary == SUMMARY_ROW || g->summary == SUMMARY_SHORT)
             draw_row_stat(s, t, vm, g, l, y);
@@ -192,9 +232,10 @@ static void draw_layers(struct surface *s, const struct theme *t, const struct v
         draw_side(&side, t, vm);
     }
     if (vm->cursor && vm->layer >= g->first && vm->layer < g->first + g->n) {
-        int x = g->label + (int)(vm->block / g->bin) * g->cell + (g->cell - 1) / 2;
+        int x = (int)(vm->block % (uint32_t)g->per / g->bin) * g->cell + (g->cell - 1) / 2;
+        int y = (int)((vm->layer - g->first) / step) * g->tall * g->fold + (g->tall - 1) / 2;
         uint32_t b = vm->block / g->bin * g->bin;
-        draw_mark(s, t, x, (int)((vm->layer - g->first) / step) * g->tall + (g->tall - 1) / 2,
+        draw_mark(s, t, g->label + x, y + (int)vm->block / g->per,
                   level_at(vm, vm->layer, b, g->bin));
     }
 }
@@ -247,6 +288,8 @@ static void add_binning(struct fit *f, const struct theme *t, const struct grid 
     if (g->bin > 1)
         fit_brief(fit_add(f, 0, warn, "1 col = %u blocks, max", g->bin), "1 col=%u, max",
                   g->bin);
+    else if (g->fold > 1)
+        fit_add(f, 0, dim, "%d rows/layer", g->fold);
     else if (g->cell > 1)
         fit_add(f, 9, dim, "1 block = %d cols", g->cell);
     else
@@ -502,6 +545,14 @@ int pane_map_rows(const struct theme *t, const struct vm_map *vm, int cols, bool
            (int)(packed && theme_halves(t) ? (vm->layers + 1) / 2 : vm->layers);
 }
 
+int pane_map_rows_folded(const struct theme *t, const struct vm_map *vm, int cols)
+{
+    if (vm->zoom != VM_ZOOM_ALL || vm->layers == 0 || vm->blocks == 0)
+        return pane_map_rows(t, vm, cols, false);
+    int fold = rows_of_blocks(vm->blocks, cols - LABEL - (vm->stat ? COLUMN_SIDE : 0));
+    return legend_rows(cols) + (int)vm->layers * fold;
+}
+
 void pane_map(struct surface *s, const struct theme *t, const struct vm_map *vm, bool focus)
 {
     if (s->h < 1 || vm->blocks == 0)
@@ -533,10 +584,11 @@ bool pane_map_at(int w, int h, const struct theme *t, const struct vm_map *vm, i
     if (vm->zoom != VM_ZOOM_ALL || y < legend || vm->blocks == 0)
         return false;
     struct grid g = layer_grid(t, vm, w, h - legend);
-    uint32_t row = (uint32_t)((y - legend) / g.tall) * (g.halves ? 2 : 1);
+    int cells = (y - legend) / g.tall;
+    uint32_t row = (uint32_t)(cells / g.fold) * (g.halves ? 2 : 1);
     if (x < g.label || x >= g.label + g.cols || row >= g.n)
         return false;
     *layer = g.first + row;
-    *block = (uint32_t)((x - g.label) / g.cell) * g.bin;
-    return true;
+    *block = (uint32_t)(cells % g.fold * g.per) + (uint32_t)((x - g.label) / g.cell) * g.bin;
+    return *block < vm->blocks;
 }

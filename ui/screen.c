@@ -94,12 +94,14 @@ static void draw_prompt(struct surface *s, const struct theme *t, const struct v
 void screen_draw(struct surface *s, const struct theme *t, const struct vm *vm,
                  struct screen *out)
 {
+    int map_w = layout_map_cols(s->w, s->h);
     struct layout_want want = {.w = s->w,
                                .h = s->h,
                                .view = vm->view,
                                .prompt_rows = pane_prompt_rows(&vm->prompt, s->w),
                                .map_rows = pane_map_rows(t, &vm->map, s->w, false),
                                .map_packed = pane_map_rows(t, &vm->map, s->w, true),
+                               .map_folded = pane_map_rows_folded(t, &vm->map, map_w),
                                .prompt_shown = vm->prompt.active};
     memset(out, 0, sizeof *out);
     out->cursor_x = out->cursor_y = -1;

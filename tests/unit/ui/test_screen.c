@@ -152,6 +152,23 @@ static void screen_small_model(struct surface *s, const struct theme *t, struct 
     draw_screen(s, t, p);
 }
 
+/* Few layers of many blocks. */
+static void few_layers(struct vm_map *m)
+{
+    m->layers = 2;
+    m->blocks = 96;
+    m->units = 16;
+    m->layer = 1;
+    m->block = 70;
+}
+
+static void screen_few_layers(struct surface *s, const struct theme *t, struct sample *p)
+{
+    few_layers(&p->vm.map);
+    p->vm.map.cursor = true;
+    draw_screen(s, t, p);
+}
+
 static void screen_map_layer(struct surface *s, const struct theme *t, struct sample *p)
 {
     p->vm.focus = VM_MAP;
@@ -267,15 +284,15 @@ static const struct drawing {
     {                                                                                          \
 #name, name                                                                            \
     }
-    {"screen_main", draw_screen},  DRAWING(screen_compare),     DRAWING(screen_sessions),
-    DRAWING(screen_inspect),       DRAWING(screen_page),        DRAWING(screen_help),
-    DRAWING(screen_dialog),        DRAWING(screen_start),       DRAWING(screen_small_model),
-    DRAWING(screen_map_layer),     DRAWING(pane_header_row),    DRAWING(pane_message_row),
-    DRAWING(pane_hints_row),       DRAWING(pane_prompt_lines),  DRAWING(pane_completion),
-    DRAWING(pane_output_found),    DRAWING(pane_latency_chart), DRAWING(pane_bandwidth_row),
-    DRAWING(pane_map_all),         DRAWING(pane_map_layer),     DRAWING(pane_map_block),
-    DRAWING(pane_choices_grid),    DRAWING(pane_agreement),     DRAWING(pane_token_strip),
-    DRAWING(compare_that_differs),
+    {"screen_main", draw_screen}, DRAWING(screen_compare),       DRAWING(screen_sessions),
+    DRAWING(screen_inspect),      DRAWING(screen_page),          DRAWING(screen_help),
+    DRAWING(screen_dialog),       DRAWING(screen_start),         DRAWING(screen_small_model),
+    DRAWING(screen_few_layers),   DRAWING(screen_map_layer),     DRAWING(pane_header_row),
+    DRAWING(pane_message_row),    DRAWING(pane_hints_row),       DRAWING(pane_prompt_lines),
+    DRAWING(pane_completion),     DRAWING(pane_output_found),    DRAWING(pane_latency_chart),
+    DRAWING(pane_bandwidth_row),  DRAWING(pane_map_all),         DRAWING(pane_map_layer),
+    DRAWING(pane_map_block),      DRAWING(pane_choices_grid),    DRAWING(pane_agreement),
+    DRAWING(pane_token_strip),    DRAWING(compare_that_differs),
 };
 #define N_DRAWINGS (sizeof drawings / sizeof *drawings)
 
@@ -534,6 +551,38 @@ static void message_shows_that_it_is_cut(void **state)
     buf_free(&out);
 }
 
+/* Where there is room every block has a cell, and the mouse finds it. */
+static void folded_map_shows_every_block(void **state)
+{
+    (void)state;
+    static const int wide[][2] = {{80, 24}, {100, 30}, {160, 48}};
+    struct sample sample;
+    sample_open(&sample);
+    few_layers(&sample.vm.map);
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
+        struct surface s;
+        struct screen sc;
+        bool seen[2][96] = {{false}};
+        int n = 0;
+        surface_open(&s, wide[i][0], wide[i][1]);
+        screen_draw(&s, &plain, &sample.vm, &sc);
+        for (int y = 0; y < s.h; y++)
+            for (int x = 0; x < s.w; x++) {
+                struct screen_hit hit = screen_at(&sc, &plain, &sample.vm, x, y);
+                if (!hit.has_cell)
+                    continue;
+                uint8_t level = sample.level[hit.layer * 96 + hit.block];
+                assert_int_equal(s.cells[y * s.stride + x].rune,
+                                 theme_heat(&plain, level).rune);
+                n += !seen[hit.layer][hit.block];
+                seen[hit.layer][hit.block] = true;
+            }
+        assert_int_equal(n, 2 * 96);
+        surface_free(&s);
+    }
+    sample_close(&sample);
+}
+
 static void hostile_text_stays_text(void **state)
 {
     (void)state;
@@ -567,6 +616,7 @@ int main(void)
         cmocka_unit_test(latency_of_an_outlier),
         cmocka_unit_test(map_cell_under_the_mouse),
         cmocka_unit_test(message_shows_that_it_is_cut),
+        cmocka_unit_test(folded_map_shows_every_block),
         cmocka_unit_test(hostile_text_stays_text),
     };
     struct CMUnitTest tests[N_DRAWINGS + sizeof properties / sizeof *properties];
