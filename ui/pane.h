@@ -19,8 +19,10 @@ void pane_rule(struct surface *s, const struct theme *t, int y, const char *titl
 
 /* Bytes of the text to draw within cols; *mark is what follows them: an ellipsis if the
  * text is cut, else "". */
-size_t pane_cut(const struct theme *t, const char *text, int cols, const char **mark);
+size_t pane_cut(const struct theme *t, const char *text, size_t n, int cols, const char **mark);
 /* One line of text, cut like that.  Returns the column after it. */
+int pane_textn(struct surface *s, const struct theme *t, int x, int y, int cols,
+               const char *text, size_t n, struct style st);
 int pane_text(struct surface *s, const struct theme *t, int x, int y, int cols,
               const char *text, struct style st);
 

@@ -30,38 +30,68 @@ static struct surface draw_box(struct surface *s, const struct theme *t, struct 
 struct help_line {
     const char *key, *text;
     size_t n; /* bytes of text */
+    int x;    /* column of text */
     enum theme_role role;
     bool heading;
 };
 
-#define HELP_KEY 14 /* columns of the key */
+#define HELP_MAX    512
+#define HELP_NARROW 50 /* columns below which the selected row's text has lines of its own */
+#define HELP_INDENT 3
 
-/* What is drawn: rows, their headings, the selected row's explanation. */
-static int help_lines(const struct vm_help *vm, struct help_line *line, int max, int cols,
-                      int *selected)
+struct help_list {
+    struct help_line line[HELP_MAX];
+    int n, w, key_w; /* columns of all and of the keys */
+    int from, to;    /* lines of the selected row */
+};
+
+/* Adds text over as many lines as it takes, the first of them after `key`. */
+static void add_wrapped(struct help_list *l, const char *key, const char *text, int x,
+                        enum theme_role role)
 {
-    int n = 0;
+    size_t n = strlen(text), at = 0, len;
+    bool newline;
+    while ((at < n || key) && l->n < HELP_MAX) {
+        size_t next = at + text_line(text + at, n - at, l->w - x, &len, &newline);
+        l->line[l->n++] = (struct help_line){key, text + at, len, x, role, false};
+        key = NULL;
+        at = next;
+    }
+}
+
+/* All of it, even where the list has no room for that. */
+static void add_selected(struct help_list *l, const struct vm_help_row *r, const char *text)
+{
+    const char *key = r->key ? r->key : "";
+    int x = l->w < HELP_NARROW ? HELP_INDENT : l->key_w;
+    l->from = l->n;
+    if (x < l->key_w || text_width(key, strlen(key)) > l->key_w - 2) { /* its own line */
+        add_wrapped(l, key, "", x, ROLE_SELECT);
+        key = NULL;
+    }
+    add_wrapped(l, key, text, x, ROLE_SELECT);
+    if (r->more)
+        add_wrapped(l, NULL, r->more, x, ROLE_DIM);
+    l->to = l->n;
+}
+
+/* What is drawn: rows and their headings. */
+static void help_lines(const struct vm_help *vm, struct help_list *l)
+{
     const char *group = NULL;
-    for (size_t i = 0; i < vm->n && n + 2 < max; i++) {
+    for (size_t i = 0; i < vm->n && l->n + 2 < HELP_MAX; i++) {
         const struct vm_help_row *r = &vm->row[i];
         const char *text = r->text ? r->text : "";
         if (r->group && (!group || strcmp(group, r->group) != 0))
-            line[n++] = (struct help_line){NULL, r->group, strlen(r->group), ROLE_TITLE, true};
+            l->line[l->n++] =
+                (struct help_line){NULL, r->group, strlen(r->group), 0, ROLE_TITLE, true};
         group = r->group;
-        bool here = i == vm->selected;
-        if (here)
-            *selected = n;
-        line[n++] = (struct help_line){r->key, text, strlen(text),
-                                       here ? ROLE_SELECT : ROLE_TEXT, false};
-        size_t more = here && r->more ? strlen(r->more) : 0, at = 0, len;
-        bool newline;
-        while (at < more && n < max) {
-            size_t next = at + text_line(r->more + at, more - at, cols, &len, &newline);
-            line[n++] = (struct help_line){NULL, r->more + at, len, ROLE_DIM, false};
-            at = next;
-        }
+        if (i == vm->selected)
+            add_selected(l, r, text);
+        else
+            l->line[l->n++] =
+                (struct help_line){r->key, text, strlen(text), l->key_w, ROLE_TEXT, false};
     }
-    return n;
 }
 
 static void draw_help_line(struct surface *s, const struct theme *t, const struct help_line *l,
@@ -75,15 +105,24 @@ static void draw_help_line(struct surface *s, const struct theme *t, const struc
     if (l->role == ROLE_SELECT)
         surface_fill(s, (struct rect){x, y, cols, 1}, ' ', st);
     if (l->key)
-        surface_textn(s, x + 1, y, HELP_KEY - 2, l->key, strlen(l->key),
-                      l->role == ROLE_SELECT ? st : theme_style(t, ROLE_KEY));
-    surface_textn(s, x + HELP_KEY, y, cols - HELP_KEY, l->text, l->n, st);
+        pane_text(s, t, x + 1, y, l->n ? l->x - 2 : cols - 1, l->key,
+                  l->role == ROLE_SELECT ? st : theme_style(t, ROLE_KEY));
+    pane_textn(s, t, x + l->x, y, cols - l->x, l->text, l->n, st);
+}
+
+/* The first line shown: pages, moved on where the selected row would not end on its page. */
+static int help_first(const struct help_list *l, int size)
+{
+    if (size < 1)
+        return 0;
+    int first = l->from / size * size;
+    if (l->to > first + size)
+        first = l->to - size;
+    return first < l->from ? first : l->from;
 }
 
 void pane_help(struct surface *s, const struct theme *t, const struct vm_help *vm)
 {
-    enum { MAX_LINES = 512 };
-    struct help_line line[MAX_LINES];
     int w = s->w * (s->w >= 120 ? 9 : 7) / 10, h = s->h * 7 / 10;
     w = w < 76 ? (s->w < 76 ? s->w : 76) : w;
     h = h < 12 ? (s->h < 12 ? s->h : 12) : h;
@@ -95,13 +134,12 @@ void pane_help(struct surface *s, const struct theme *t, const struct vm_help *v
     surface_printf(&in, 16, 0, theme_style(t, ROLE_TITLE), "%s_", vm->filter ? vm->filter : "");
 
     int columns = in.w >= 100 ? 2 : 1, rows = in.h - 1, col_w = in.w / columns;
-    int selected = 0;
-    int n = help_lines(vm, line, MAX_LINES, col_w - HELP_KEY - 1, &selected);
-    int page = rows * columns > 0 ? selected / (rows * columns) : 0;
-    for (int k = 0; k < rows * columns && page * rows * columns + k < n; k++)
-        draw_help_line(&in, t, &line[page * rows * columns + k], k / (rows ? rows : 1) * col_w,
-                       1 + k % (rows ? rows : 1), col_w - 1);
-    if (n == 0)
+    struct help_list list = {.w = col_w - 1, .key_w = col_w < HELP_NARROW ? 14 : 17};
+    help_lines(vm, &list);
+    int size = rows > 0 ? rows * columns : 0, first = help_first(&list, size);
+    for (int k = 0; k < size && first + k < list.n; k++)
+        draw_help_line(&in, t, &list.line[first + k], k / rows * col_w, 1 + k % rows, list.w);
+    if (list.n == 0)
         surface_text(&in, 0, 2, "nothing matches", theme_style(t, ROLE_DIM));
 
     struct surface box = surface_sub(s, r);

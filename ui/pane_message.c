@@ -26,9 +26,8 @@ void pane_rule(struct surface *s, const struct theme *t, int y, const char *titl
     }
 }
 
-size_t pane_cut(const struct theme *t, const char *text, int cols, const char **mark)
+size_t pane_cut(const struct theme *t, const char *text, size_t n, int cols, const char **mark)
 {
-    size_t n = strlen(text);
     *mark = "";
     if (text_width(text, n) <= cols)
         return n;
@@ -36,14 +35,20 @@ size_t pane_cut(const struct theme *t, const char *text, int cols, const char **
     return text_fit(text, n, cols - text_width(*mark, strlen(*mark)));
 }
 
-int pane_text(struct surface *s, const struct theme *t, int x, int y, int cols,
-              const char *text, struct style st)
+int pane_textn(struct surface *s, const struct theme *t, int x, int y, int cols,
+               const char *text, size_t n, struct style st)
 {
     const char *mark;
     int end = x + (cols > 0 ? cols : 0);
-    size_t n = pane_cut(t, text, cols, &mark);
+    n = pane_cut(t, text, n, cols, &mark);
     x = surface_textn(s, x, y, end - x, text, n, st);
     return surface_textn(s, x, y, end - x, mark, strlen(mark), st);
+}
+
+int pane_text(struct surface *s, const struct theme *t, int x, int y, int cols,
+              const char *text, struct style st)
+{
+    return pane_textn(s, t, x, y, cols, text, strlen(text), st);
 }
 
 /* Columns of the bar itself. */

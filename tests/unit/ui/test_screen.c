@@ -583,6 +583,43 @@ static void folded_map_shows_every_block(void **state)
     sample_close(&sample);
 }
 
+/* Whatever the size, the selected row is there in full. */
+static void help_shows_the_selected_row(void **state)
+{
+    (void)state;
+    enum { N = 9 };
+    static const char *const key = ":summarize [STYLE] [LENGTH]";
+    struct sample sample;
+    struct buf out = {0};
+    struct vm_help_row row[N];
+    char text[N][100];
+    sample_open(&sample);
+    for (int i = 0; i < N; i++) {
+        snprintf(text[i], sizeof text[i],
+                 "summarize the loaded document in some style and length; the end of row-%d",
+                 i);
+        row[i] = (struct vm_help_row){key, text[i], i < 4 ? "works here" : "elsewhere", "more"};
+    }
+    struct vm_help help = {.row = row, .n = N, .total = N};
+    sample.vm.help = &help;
+    for (size_t i = 0; i < N_SIZES; i++)
+        for (help.selected = 0; help.selected < N; help.selected++) {
+            struct surface s;
+            char end[16];
+            surface_open(&s, sizes[i].w, sizes[i].h);
+            draw_screen(&s, &plain, &sample);
+            buf_clear(&out);
+            surface_dump(&s, &out);
+            snprintf(end, sizeof end, "row-%zu", help.selected);
+            assert_non_null(strstr(buf_str(&out), end));
+            assert_non_null(strstr(buf_str(&out), key));
+            assert_non_null(strstr(buf_str(&out), "more"));
+            surface_free(&s);
+        }
+    buf_free(&out);
+    sample_close(&sample);
+}
+
 static void hostile_text_stays_text(void **state)
 {
     (void)state;
@@ -617,6 +654,7 @@ int main(void)
         cmocka_unit_test(map_cell_under_the_mouse),
         cmocka_unit_test(message_shows_that_it_is_cut),
         cmocka_unit_test(folded_map_shows_every_block),
+        cmocka_unit_test(help_shows_the_selected_row),
         cmocka_unit_test(hostile_text_stays_text),
     };
     struct CMUnitTest tests[N_DRAWINGS + sizeof properties / sizeof *properties];
