@@ -189,6 +189,16 @@ unsigned browse_sort(struct app *a)
     return EFFECT_DRAW;
 }
 
+/* To the session that is about to be renamed; "" if it only has the one it got by itself. */
+static const char *title_given(const struct app *a)
+{
+    const struct app_sessions *s = &a->sessions;
+    if (a->view != VM_SESSIONS)
+        return a->titled ? a->title : "";
+    const struct store_session *row = s->selected < s->n ? &s->row[s->selected] : NULL;
+    return row && row->titled ? row->title : "";
+}
+
 unsigned browse_rename(struct app *a, const char *title)
 {
     struct app_sessions *s = &a->sessions;
@@ -202,7 +212,7 @@ unsigned browse_rename(struct app *a, const char *title)
     }
     if (!title) {
         s->renaming = id;
-        app_ask(a, INPUT_RENAME, "title: ", "");
+        app_ask(a, INPUT_RENAME, "title: ", title_given(a));
         return EFFECT_DRAW;
     }
     s->renaming = 0;

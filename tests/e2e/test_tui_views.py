@@ -99,6 +99,11 @@ class Stored(TuiTest):
         t.keys("Enter")
         t.wait(lambda s: "is now 'bridge report'" in s["message"], input="prompt")
         self.assertIn("bridge report", t.screen())
+        t.keys("R")  # the title given is there to be changed
+        t.wait(input="rename")
+        t.type("s")
+        t.keys("Enter")
+        t.wait(lambda s: "is now 'bridge reports'" in s["message"], input="prompt")
         t.keys("d")
         t.wait(lambda s: "deleted" in s["message"])
         self.assertNotIn("bridge report", t.screen())
@@ -117,7 +122,7 @@ class Stored(TuiTest):
         self.assertEqual(
             self.home.sql("select title from session where title is not null and deleted_ms is null"
                           " and title like 'bridge%'"),
-            [("bridge report",)],
+            [("bridge reports",)],
         )
 
     def test_deleted_sessions_are_gone_after_a_restart(self) -> None:
