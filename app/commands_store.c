@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool need_store(struct app *a)
 {
@@ -134,6 +135,14 @@ static FILE *create(const char *path, struct err *e)
     return f;
 }
 
+/* A file name not taken yet: "base.ending", "base-2.ending", ... */
+static void free_name(char *path, size_t size, const char *base, const char *ending)
+{
+    snprintf(path, size, "%s.%s", base, ending);
+    for (int i = 2; access(path, F_OK) == 0 && i < 1000; i++)
+        snprintf(path, size, "%s-%d.%s", base, i, ending);
+}
+
 static bool finish(FILE *f, const char *path, bool ok, struct err *e)
 {
     bool bad = ferror(f);
@@ -161,9 +170,12 @@ unsigned do_export(struct app *a, const char *arg)
     if (!export_format_parse(name, &format, &e))
         return app_fail(a, &e);
     bool run = format >= EXPORT_TRACE && a->view != VM_SESSIONS && a->run_id;
-    if (!*path)
-        snprintf(path, sizeof path, "terra-%s-%" PRId64 ".%s", run ? "run" : "session",
-                 run ? a->run_id : session, format == EXPORT_TRACE ? "trace.csv" : name);
+    if (!*path) {
+        char base[64];
+        snprintf(base, sizeof base, "terra-%s-%" PRId64, run ? "run" : "session",
+                 run ? a->run_id : session);
+        free_name(path, sizeof path, base, format == EXPORT_TRACE ? "trace.csv" : name);
+    }
     FILE *f = create(path, &e);
     if (!f)
         return app_fail(a, &e);

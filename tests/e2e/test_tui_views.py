@@ -156,6 +156,10 @@ class Stored(TuiTest):
         t.type("export json out.json")
         t.keys("Enter")
         t.wait(lambda s: "File exists" in s["message"])  # never overwritten
+        for name in ("terra-session-1.md", "terra-session-1-2.md", "terra-session-1-3.md"):
+            t.keys("e")
+            t.wait(message=f"session 1 is in {name}")
+            self.assertIn("## Run 1", (self.home.dir / name).read_text())
 
     def test_session_is_continued(self) -> None:
         self.runs()
