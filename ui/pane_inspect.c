@@ -19,8 +19,10 @@ static void draw_head(struct surface *s, const struct theme *t, const struct vm_
         "token %d/%u", vm->token, vm->n);
     fit_add(&f, 5, dim, "id %d", vm->id);
     fit_add(&f, 3, text, "p %s", fmt_share(vm->p).s);
-    fit_add(&f, 0, theme_style(t, ROLE_FOCUS), "layer %u", vm->map.layer);
-    fit_add(&f, 0, theme_style(t, ROLE_FOCUS), "block %u", vm->map.block);
+    if (vm->map.level) {
+        fit_add(&f, 0, theme_style(t, ROLE_FOCUS), "layer %u", vm->map.layer);
+        fit_add(&f, 0, theme_style(t, ROLE_FOCUS), "block %u", vm->map.block);
+    }
     fit_draw(&f, s, t, 0, 0, s->w, "  ", dim);
 }
 
@@ -104,6 +106,13 @@ void pane_inspect(struct surface *s, const struct theme *t, const struct vm_insp
     int strip = s->h >= 14 ? 3 : s->h >= 8 ? 1 : 0;
     struct surface a = surface_sub(s, (struct rect){0, 1, s->w, strip});
     pane_strip(&a, t, &vm->strip, true);
+
+    if (!vm->map.level) {
+        surface_text(s, 0, 1 + strip,
+                     "no choices are kept for this run:", theme_style(t, ROLE_DIM));
+        surface_text(s, 0, 2 + strip, "a dense model, or no trace", theme_style(t, ROLE_DIM));
+        return;
+    }
 
     int lines = s->h >= 6 ? 2 : 1;
     draw_block_line(s, t, vm, s->h - lines, st && st->low_n);

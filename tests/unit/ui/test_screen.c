@@ -620,6 +620,31 @@ static void help_shows_the_selected_row(void **state)
     sample_close(&sample);
 }
 
+/* A dense run has tokens and no choices. */
+static void inspector_without_choices_says_so(void **state)
+{
+    (void)state;
+    struct sample sample;
+    struct buf out = {0};
+    sample_open(&sample);
+    sample.vm.view = VM_INSPECT;
+    sample.vm.inspect.map = (struct vm_map){.token = -1, .flips = NAN};
+    for (size_t i = 0; i < N_SIZES; i++) {
+        struct surface s;
+        surface_open(&s, sizes[i].w, sizes[i].h);
+        draw_screen(&s, &plain, &sample);
+        buf_clear(&out);
+        surface_dump(&s, &out);
+        assert_non_null(strstr(buf_str(&out), "no choices are kept for this run"));
+        assert_non_null(strstr(buf_str(&out), "token 118"));
+        assert_null(strstr(buf_str(&out), "block 0"));
+        assert_null(strstr(buf_str(&out), "entropy"));
+        surface_free(&s);
+    }
+    buf_free(&out);
+    sample_close(&sample);
+}
+
 static void hostile_text_stays_text(void **state)
 {
     (void)state;
@@ -655,6 +680,7 @@ int main(void)
         cmocka_unit_test(message_shows_that_it_is_cut),
         cmocka_unit_test(folded_map_shows_every_block),
         cmocka_unit_test(help_shows_the_selected_row),
+        cmocka_unit_test(inspector_without_choices_says_so),
         cmocka_unit_test(hostile_text_stays_text),
     };
     struct CMUnitTest tests[N_DRAWINGS + sizeof properties / sizeof *properties];
