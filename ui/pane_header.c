@@ -9,6 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#define TITLE_COLS  28 /* that the title takes from other facts */
+#define TITLE_BRIEF 12 /* where there is little room */
+#define TITLE_MAX   80 /* bytes */
+
 static struct style on_bar(struct style bar, struct style st)
 {
     st.bg = bar.bg;
@@ -33,25 +37,39 @@ static void add_state(struct fit *f, const struct theme *t, struct style bar,
         fit_add(f, 2, bar, "%s tok/s", fmt_short(vm->tok_s).s);
 }
 
-static void add_facts(struct fit *f, struct style bar, const struct vm_header *vm)
+/* The title as far as it fits, in quotes. */
+static void quote(char out[TITLE_MAX + 8], const struct theme *t, const char *title, int cols)
+{
+    const char *mark;
+    size_t n;
+    do
+        n = pane_cut(t, title, strlen(title), cols, &mark);
+    while (n > TITLE_MAX && cols-- > 0);
+    snprintf(out, TITLE_MAX + 8, "'%.*s%s'", (int)n, title, mark);
+}
+
+static void add_title(struct fit *f, const struct theme *t, struct style bar,
+                      const struct vm_header *vm, int spare)
+{
+    char text[TITLE_MAX + 8], brief[TITLE_MAX + 8];
+    const char *title = vm->title ? vm->title : "untitled";
+    quote(text, t, title, TITLE_COLS + spare);
+    quote(brief, t, title, TITLE_BRIEF + spare);
+    if (vm->session)
+        fit_brief(fit_add(f, 4, bar, "session %" PRId64 " %s", vm->session, text),
+                  "s%" PRId64 " %s", vm->session, brief);
+    else /* nothing is stored yet */
+        fit_brief(fit_add(f, 4, bar, "%s", text), "%s", brief);
+}
+
+static void add_facts(struct fit *f, const struct theme *t, struct style bar,
+                      const struct vm_header *vm, int spare)
 {
     struct style bold = bar;
     bold.attr |= ATTR_BOLD;
     fit_add(f, 0, bold, "terra");
-    if (vm->session || vm->title) {
-        struct fit_piece *p = fit_add(f, 4, bar, "%s", "");
-        const char *title = vm->title ? vm->title : "untitled";
-        int cut = (int)text_fit(title, strlen(title), 28);
-        int brief = (int)text_fit(title, strlen(title), 12);
-        if (vm->session) {
-            snprintf(p->text, sizeof p->text, "session %" PRId64 " '%.*s'", vm->session, cut,
-                     title);
-            fit_brief(p, "s%" PRId64 " '%.*s'", vm->session, brief, title);
-        } else { /* nothing is stored yet */
-            snprintf(p->text, sizeof p->text, "'%.*s'", cut, title);
-            fit_brief(p, "'%.*s'", brief, title);
-        }
-    }
+    if (vm->session || vm->title)
+        add_title(f, t, bar, vm, spare);
     if (vm->model)
         fit_add(f, 1, bar, "model %s", vm->model);
     else
@@ -85,6 +103,10 @@ void pane_header(struct surface *s, const struct theme *t, const struct vm_heade
     struct surface nowhere = surface_sub(s, (struct rect){0, 0, 0, 0});
     int used = fit_draw(&state, &nowhere, t, 0, 0, s->w * 2 / 3, "  ", bar);
     fit_draw(&state, s, t, s->w - used, 0, used, "  ", bar);
-    add_facts(&facts, bar, vm);
-    fit_draw(&facts, s, t, 0, 0, s->w - used - 2, "  ", bar);
+    int room = s->w - used - 2;
+    add_facts(&facts, t, bar, vm, 0);
+    int spare = room - fit_draw(&facts, &nowhere, t, 0, 0, room, "  ", bar);
+    facts.n = 0; /* once more, the title with what the other facts leave */
+    add_facts(&facts, t, bar, vm, spare > 0 ? spare : 0);
+    fit_draw(&facts, s, t, 0, 0, room, "  ", bar);
 }

@@ -59,10 +59,10 @@ static void draw_row(struct surface *s, const struct theme *t, const struct vm_s
         }
         int doc = s->w >= 110 ? 22 : 13;
         const char *name = r->doc ? r->doc : "-";
-        surface_textn(s, x, y, doc, name, strlen(name), st);
+        pane_text(s, t, x, y, doc, name, st);
         x += doc + 1;
     }
-    surface_text(s, x, y, r->title ? r->title : "(no title)", st);
+    pane_text(s, t, x, y, s->w - x, r->title ? r->title : "(no title)", st);
 }
 
 static void draw_columns(struct surface *s, const struct theme *t, int y)

@@ -645,6 +645,43 @@ static void inspector_without_choices_says_so(void **state)
     sample_close(&sample);
 }
 
+/* In the header and in the list; the header gives it what room there is. */
+static void titles_show_that_they_are_cut(void **state)
+{
+    (void)state;
+    static const char *const want[N_SIZES][2] = {
+        {"terra  model", " the town council.."},
+        {"s12 'the town council voted on T..'  model",
+         "a-long-name.. the town council voted.."},
+        {"session 12 'the town council voted on Tu..'  model", "a-long-name.. the town"},
+        {"session 12 'the town council voted on T..'  model", ""},
+        {"session 12 'the town council voted on Tuesday to close the old bridge'  m", ""}};
+    struct sample sample;
+    struct buf out = {0};
+    struct vm_session row = {.id = 1,
+                             .mark = ' ',
+                             .doc = "a-long-name-of-a-paper.txt",
+                             .title =
+                                 "the town council voted on Tuesday to close the old bridge"};
+    sample_open(&sample);
+    sample.vm.header.title = row.title;
+    sample.vm.sessions.row = &row;
+    sample.vm.sessions.n = 1;
+    sample.vm.view = VM_SESSIONS;
+    for (size_t i = 0; i < N_SIZES; i++) {
+        struct surface s;
+        surface_open(&s, sizes[i].w, sizes[i].h);
+        draw_screen(&s, &plain, &sample);
+        buf_clear(&out);
+        surface_dump(&s, &out);
+        for (int k = 0; k < 2; k++)
+            assert_non_null(strstr(buf_str(&out), want[i][k]));
+        surface_free(&s);
+    }
+    buf_free(&out);
+    sample_close(&sample);
+}
+
 static void hostile_text_stays_text(void **state)
 {
     (void)state;
@@ -681,6 +718,7 @@ int main(void)
         cmocka_unit_test(folded_map_shows_every_block),
         cmocka_unit_test(help_shows_the_selected_row),
         cmocka_unit_test(inspector_without_choices_says_so),
+        cmocka_unit_test(titles_show_that_they_are_cut),
         cmocka_unit_test(hostile_text_stays_text),
     };
     struct CMUnitTest tests[N_DRAWINGS + sizeof properties / sizeof *properties];
