@@ -320,6 +320,8 @@ static unsigned mouse(struct app *a, const struct key *k)
         a->view = VM_MAIN;
     if (hit.token >= 0 && (size_t)hit.token < a->shown)
         a->cursor = hit.token;
+    if (hit.has_row)
+        browse_move(a, (long)hit.row - (long)a->sessions.selected);
     if (hit.has_cell) {
         a->layer = hit.layer;
         a->block = hit.block;

@@ -69,6 +69,7 @@ void pane_strip(struct surface *s, const struct theme *t, const struct vm_strip 
 void pane_compare(struct surface *s, const struct theme *t, const struct vm_compare *vm);
 void pane_sessions(struct surface *s, const struct theme *t, const struct vm_sessions *vm,
                    int *cx, int *cy);
+bool pane_sessions_at(int w, int h, const struct vm_sessions *vm, int x, int y, size_t *row);
 void pane_inspect(struct surface *s, const struct theme *t, const struct vm_inspect *vm);
 void pane_page(struct surface *s, const struct theme *t, const struct vm_page *vm);
 void pane_help(struct surface *s, const struct theme *t, const struct vm_help *vm);

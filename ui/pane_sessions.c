@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define BESIDE_W 120 /* columns from which the preview is beside the list */
+
 static void draw_search(struct surface *s, const struct theme *t, const struct vm_sessions *vm,
                         int *cx, int *cy)
 {
@@ -115,6 +117,12 @@ static void draw_rates(struct surface *s, const struct theme *t, const struct vm
     surface_printf(s, x + 1, y, theme_style(t, ROLE_DIM), "%s", fmt_short(top).s);
 }
 
+/* The list scrolls no further than the selected row needs. */
+static size_t first_row(const struct vm_sessions *vm, int rows)
+{
+    return vm->selected >= (size_t)rows && rows > 0 ? vm->selected - (size_t)rows + 1 : 0;
+}
+
 static void draw_list(struct surface *s, const struct theme *t, const struct vm_sessions *vm)
 {
     draw_columns(s, t, 0);
@@ -126,9 +134,34 @@ static void draw_list(struct surface *s, const struct theme *t, const struct vm_
                      theme_style(t, ROLE_DIM));
         return;
     }
-    size_t top = vm->selected >= (size_t)rows && rows > 0 ? vm->selected - (size_t)rows + 1 : 0;
+    size_t top = first_row(vm, rows);
     for (size_t i = top; i < vm->n && (int)(i - top) < rows; i++)
         draw_row(s, t, &vm->row[i], i == vm->selected, 1 + (int)(i - top));
+}
+
+/* Rows of the preview; on a wide screen it is beside the list. */
+static int preview_rows(const struct vm_sessions *vm, int w, int h)
+{
+    return vm->n == 0 ? 0 : w >= BESIDE_W ? h - 1 : h >= 12 ? 4 : 0;
+}
+
+/* With the titles of its columns. */
+static struct rect list_rect(const struct vm_sessions *vm, int w, int h)
+{
+    int preview = preview_rows(vm, w, h);
+    bool beside = w >= BESIDE_W;
+    return (struct rect){0, 1, beside && preview ? w * 3 / 5 : w,
+                         h - 1 - (beside ? 0 : preview)};
+}
+
+bool pane_sessions_at(int w, int h, const struct vm_sessions *vm, int x, int y, size_t *row)
+{
+    struct rect r = list_rect(vm, w, h);
+    int at = y - r.y - 1;
+    if (h < 3 || x >= r.w || at < 0 || at >= r.h - 1)
+        return false;
+    *row = first_row(vm, r.h - 1) + (size_t)at;
+    return *row < vm->n;
 }
 
 void pane_sessions(struct surface *s, const struct theme *t, const struct vm_sessions *vm,
@@ -142,16 +175,15 @@ void pane_sessions(struct surface *s, const struct theme *t, const struct vm_ses
     if (vm->selected < vm->n)
         snprintf(title, sizeof title, "preview of %" PRId64, vm->row[vm->selected].id);
 
-    bool beside = s->w >= 120;
-    int preview = vm->n == 0 ? 0 : beside ? s->h - 1 : s->h >= 12 ? 4 : 0;
-    int list_w = beside && preview ? s->w * 3 / 5 : s->w;
-    struct surface list =
-        surface_sub(s, (struct rect){0, 1, list_w, beside ? s->h - 1 : s->h - 1 - preview});
+    bool beside = s->w >= BESIDE_W;
+    int preview = preview_rows(vm, s->w, s->h);
+    struct rect r = list_rect(vm, s->w, s->h);
+    struct surface list = surface_sub(s, r);
     draw_list(&list, t, vm);
     if (!preview)
         return;
-    struct rect r = beside ? (struct rect){list_w + 1, 1, s->w - list_w - 1, s->h - 1}
-                           : (struct rect){0, s->h - preview, s->w, preview};
+    r = beside ? (struct rect){r.w + 1, 1, s->w - r.w - 1, s->h - 1}
+               : (struct rect){0, s->h - preview, s->w, preview};
     struct surface side = surface_sub(s, r);
     pane_rule(&side, t, 0, title, "* open here  ! interrupted", false);
     bool rates = beside && vm->n_rate > 1 && side.w > 24;

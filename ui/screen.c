@@ -145,5 +145,8 @@ struct screen_hit screen_at(const struct screen *sc, const struct theme *t, cons
     r = sc->layout.output;
     if (hit.pane == VM_OUTPUT)
         hit.token = pane_output_at(r.w, r.h, &vm->output, sc->layout.wide, x - r.x, y - r.y);
+    r = sc->layout.body;
+    if (hit.pane == VM_OTHER && vm->view == VM_SESSIONS)
+        hit.has_row = pane_sessions_at(r.w, r.h, &vm->sessions, x - r.x, y - r.y, &hit.row);
     return hit;
 }

@@ -25,6 +25,8 @@ struct screen_hit {
     enum vm_pane pane;
     bool has_cell; /* layer, block of the map */
     uint32_t layer, block;
+    bool has_row; /* of the list of sessions */
+    size_t row;
     int32_t token; /* FLOW_NO_TOKEN: none */
 };
 

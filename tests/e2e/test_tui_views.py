@@ -125,6 +125,18 @@ class Stored(TuiTest):
             [("bridge reports",)],
         )
 
+    def test_click_selects_a_session(self) -> None:
+        self.runs(3)
+        t = self.sessions()
+        t.keys("M")
+        t.wait(lambda s: s["message"].startswith("mouse on"))
+        screen = t.wait_screen("mouse on").split("\n")
+        row = next(i for i, line in enumerate(screen) if line.startswith("     1  today"))
+        t.type(f"\x1b[<0;20;{row + 1}M\x1b[<0;20;{row + 1}m")
+        t.wait_screen("preview of 1")
+        t.keys("Enter")
+        t.wait(view="main", session=1)
+
     def test_deleted_sessions_are_gone_after_a_restart(self) -> None:
         self.runs(2)
         t = self.sessions()

@@ -682,6 +682,49 @@ static void titles_show_that_they_are_cut(void **state)
     sample_close(&sample);
 }
 
+/* A click on a row means that row, also where the list is scrolled. */
+static void session_under_the_mouse(void **state)
+{
+    (void)state;
+    enum { N = 60 };
+    struct sample sample;
+    struct vm_session row[N];
+    char title[N][16];
+    sample_open(&sample);
+    for (int i = 0; i < N; i++) {
+        snprintf(title[i], sizeof title[i], "title-%02d", i);
+        row[i] = (struct vm_session){.id = i + 1, .mark = ' ', .title = title[i]};
+    }
+    sample.vm.view = VM_SESSIONS;
+    sample.vm.sessions.row = row;
+    sample.vm.sessions.n = N;
+    for (size_t i = 0; i < N_SIZES; i++)
+        for (sample.vm.sessions.selected = 0; sample.vm.sessions.selected < N;
+             sample.vm.sessions.selected += 13) {
+            struct surface s;
+            struct screen sc;
+            struct buf out = {0};
+            int hits = 0;
+            surface_open(&s, sizes[i].w, sizes[i].h);
+            screen_draw(&s, &plain, &sample.vm, &sc);
+            for (int y = 0; y < s.h; y++) {
+                struct surface line = surface_sub(&s, (struct rect){0, y, s.w, 1});
+                struct screen_hit hit = screen_at(&sc, &plain, &sample.vm, 20, y);
+                buf_clear(&out);
+                surface_dump(&line, &out);
+                assert_int_equal(hit.has_row, strstr(buf_str(&out), "title-") != NULL);
+                if (hit.has_row)
+                    assert_non_null(strstr(buf_str(&out), title[hit.row]));
+                hits += hit.has_row;
+            }
+            assert_true(hits > 2);
+            assert_false(screen_at(&sc, &plain, &sample.vm, s.w - 1, s.h - 1).has_row);
+            buf_free(&out);
+            surface_free(&s);
+        }
+    sample_close(&sample);
+}
+
 static void hostile_text_stays_text(void **state)
 {
     (void)state;
@@ -719,6 +762,7 @@ int main(void)
         cmocka_unit_test(help_shows_the_selected_row),
         cmocka_unit_test(inspector_without_choices_says_so),
         cmocka_unit_test(titles_show_that_they_are_cut),
+        cmocka_unit_test(session_under_the_mouse),
         cmocka_unit_test(hostile_text_stays_text),
     };
     struct CMUnitTest tests[N_DRAWINGS + sizeof properties / sizeof *properties];
