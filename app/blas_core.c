@@ -28,8 +28,7 @@ void blas_core_choose(char **argv)
     terra_machine_info(&m);
     bool again = false;
     if (strstr(m.blas, "(Prescott)") && strstr(m.kernels, "avx2"))
-        again |= put("OPENBLAS_CORETYPE",
-                     strstr(m.kernels, "avx512") ? "SkylakeX" : "Haswell");
+        again |= put("OPENBLAS_CORETYPE", strstr(m.kernels, "avx512") ? "SkylakeX" : "Haswell");
     if (strstr(m.blas, "OpenBLAS") && address_space_is_limited())
         again |= put("OPENBLAS_NUM_THREADS", "1");
     ssize_t n = again ? readlink("/proc/self/exe", self, sizeof self - 1) : 0;

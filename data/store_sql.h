@@ -88,8 +88,9 @@
       "UPDATE session SET deleted_ms = ?2, deleted_pid = ?3, deleted_start = ?4, "            \
       "deleted_boot = ?5 WHERE id = ?1 RETURNING id")                                         \
     X(SESSION_DELETERS,                                                                       \
-      "SELECT id, deleted_pid, deleted_start, deleted_boot FROM session WHERE "               \
-      "deleted_ms IS NOT NULL")                                                               \
+      "SELECT id, deleted_pid, deleted_start, deleted_boot FROM session s WHERE "             \
+      "deleted_ms IS NOT NULL AND "                                                           \
+      STORE_QUIET)                                                                            \
     X(SESSION_DOOM,                                                                           \
       "UPDATE session SET deleted_ms = -1 WHERE id = ?1 AND deleted_ms IS NOT NULL")          \
     X(SESSION_GET,                                                                            \
