@@ -157,8 +157,8 @@ static void on_begin(void *user, const struct summarize_step *s)
                                .n_prompt = s->n_text,
                                .params = buf_str(&j->params),
                                .seed = j->opts.sampling.seed,
-                               .n_in = s->n_in,
-                               .n_read = s->n_in,
+                               .n_in = (int64_t)s->tok_total,
+                               .n_read = (int64_t)s->tok_read,
                                .chunk = s->kind == SUMMARIZE_STEP_SINGLE ? -1 : (int32_t)s->no,
                                .with_document = true};
     recorder_begin(j->c->recorder, &run);

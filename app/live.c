@@ -208,14 +208,14 @@ static unsigned chosen_method(struct app *a, size_t which)
 static void ask_method(struct app *a, const struct job *j)
 {
     struct app_dialog *d = &a->dialog;
-    uint64_t all = j->plan.tok_total, fits = j->summarize.max_source;
+    uint64_t all = j->plan.tok_total, first = j->plan.tok_first;
     *d = (struct app_dialog){.open = true, .n = 5, .chosen = chosen_method};
     snprintf(d->title, sizeof d->title, "longer than the model reads at once");
     snprintf(d->text, sizeof d->text,
-             "%.60s has %" PRIu64 " tokens; this model reads %" PRIu64 " at once. Nothing is "
-             "left out unless you say so.",
+             "%.60s has %" PRIu64 " tokens; this model reads %u at once. Nothing is left out "
+             "unless you say so.",
              a->source_is_document && a->has_document ? a->document.name : "The text", all,
-             fits);
+             j->summarize.max_source);
     const char *key[] = {"c", "m", "r", "t", "Esc"};
     for (size_t i = 0; i < d->n; i++)
         snprintf(d->key[i], sizeof d->key[i], "%s", key[i]);
@@ -225,8 +225,8 @@ static void ask_method(struct app *a, const struct job *j)
              "map-reduce: the same parts, then a summary of summaries");
     snprintf(d->choice[2], sizeof d->choice[2], "refine: the parts one after the other");
     snprintf(d->choice[3], sizeof d->choice[3],
-             "cut: read only the first %" PRIu64 " tokens (%.0f%%)", fits,
-             all ? 100.0 * (double)fits / (double)all : 0);
+             "cut: read only the first %" PRIu64 " tokens (%.0f%%)", first,
+             all ? 100.0 * (double)first / (double)all : 0);
     snprintf(d->choice[4], sizeof d->choice[4], "cancel");
 }
 
@@ -279,6 +279,17 @@ static void start_timeline(struct app *a)
         a->block = 0;
 }
 
+/* "all 225 tokens", or how many of them. */
+static const char *coverage(const struct mail *m, char out[80])
+{
+    if (m->step.n_read < m->step.n_in)
+        snprintf(out, 80, "only the first %" PRId64 " of %" PRId64 " tokens", m->step.n_read,
+                 m->step.n_in);
+    else
+        snprintf(out, 80, "all %" PRId64 " tokens", m->step.n_in);
+    return out;
+}
+
 static void echo_text(struct app *a)
 {
     char line[64];
@@ -293,7 +304,7 @@ static void echo_text(struct app *a)
 
 static void echo_source(struct app *a, const struct mail *m)
 {
-    char line[APP_TEXT];
+    char line[APP_TEXT], how[80];
     const char *style = live_style(a);
     if (m->step.of > 1 || m->step.kind != STORE_SUMMARY) {
         const char *what = m->step.kind == STORE_MAP      ? "chunk"
@@ -306,17 +317,14 @@ static void echo_source(struct app *a, const struct mail *m)
         return;
     }
     if (a->source_is_document && a->has_document) {
-        snprintf(line, sizeof line, "%.120s: all %" PRId64 " tokens%s%s", a->document.name,
-                 m->step.n_in, style ? ", style " : "", style ? style : "");
-        if (a->tok_read >= 0 && a->tok_read < a->tok_total)
-            snprintf(line, sizeof line,
-                     "%.120s: only the first %" PRId64 " of %" PRId64 " tokens%s%s",
-                     a->document.name, a->tok_read, a->tok_total, style ? ", style " : "",
-                     style ? style : "");
+        snprintf(line, sizeof line, "%.120s: %s%s%s", a->document.name, coverage(m, how),
+                 style ? ", style " : "", style ? style : "");
         flow_put(&a->flow, FLOW_DOCUMENT, line);
         return;
     }
     echo_text(a);
+    if (m->step.n_read < m->step.n_in)
+        flow_put(&a->flow, FLOW_NOTE, coverage(m, how));
 }
 
 static void begin_recording(struct app *a, const struct mail *m)
@@ -351,8 +359,8 @@ static void begin_recording(struct app *a, const struct mail *m)
         .n_prompt = m->text.len,
         .params = buf_str(&params),
         .seed = s.seed,
-        .n_in = m->step.n_in,
-        .n_read = m->step.n_read,
+        .n_in = a->origin.n_in,
+        .n_read = a->origin.n_read,
         .parent = a->branch.on ? a->branch.parent : 0,
         .chunk = m->step.kind == STORE_SUMMARY && m->step.of <= 1 ? -1 : (int32_t)m->step.no,
         .with_document = document,

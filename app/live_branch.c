@@ -36,6 +36,10 @@ void live_origin_begin(struct app *a, const struct mail *m)
                a->branch.on ? a->branch.style : live_style(a));
     a->origin.status = STORE_RUNNING;
     a->origin.ids = false;
+    if (!a->branch.on) { /* a branch reads what its parent read */
+        a->origin.n_in = m->step.n_in;
+        a->origin.n_read = m->step.n_read;
+    }
     memcpy(a->origin.model, a->model_info.header_sha256, sizeof a->origin.model);
     set_forced(a, a->branch.forced.id, a->branch.on ? a->branch.forced.n : 0);
     a->origin.n_pins = a->branch.on ? a->branch.n_pins : 0;
@@ -54,6 +58,8 @@ void live_origin_stored(struct app *a, const struct store_run *r)
     set_origin(a, r->prompt, r->n_prompt, r->kind, store_param_text(r->params, "style", &p));
     a->origin.status = r->status;
     a->origin.ids = setup_ids(r->params);
+    a->origin.n_in = r->n_in;
+    a->origin.n_read = r->n_read;
     set_forced(a, NULL, 0);
     memset(a->origin.model, 0, sizeof a->origin.model);
     if (store_model_get(a->store, r->model, &p, &m, &e) &&

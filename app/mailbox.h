@@ -31,10 +31,10 @@ enum mail_kind {
 };
 
 struct mail_step {
-    int kind;          /* enum store_kind */
-    const char *build; /* what runs it; the job's */
-    uint32_t no, of;   /* chunk, from 1 */
-    int64_t n_in, n_read;
+    int kind;                        /* enum store_kind */
+    const char *build;               /* what runs it; the job's */
+    uint32_t no, of;                 /* chunk, from 1 */
+    int64_t n_in, n_read;            /* tokens of the text there were, and read */
     uint16_t unit;                   /* branch: of the last pin; TERRA_NO_UNIT: none */
     const struct terra_model *model; /* compare: the side's; else NULL */
     enum terra_mode mode;            /* compare */

@@ -104,6 +104,7 @@ struct app_origin {
     char *text; /* what was read; NULL: nothing was run */
     size_t n_text;
     char style[24];          /* control word; "" none */
+    int64_t n_in, n_read;    /* tokens of it there were, and read */
     int kind;                /* enum store_kind */
     int status;              /* enum store_status */
     bool ids;                /* the text is token ids, which the screen does not read */

@@ -71,6 +71,7 @@ struct summarize_plan {
     enum summarize_method method; /* decided */
     bool as_is;                   /* shorter than the summary would be: give it back */
     uint64_t tok_total, tok_read; /* of the text; control word and end not counted */
+    uint64_t tok_first;           /* auto: read if the text were cut to what fits */
     struct summarize_chunk *chunk;
     size_t n_chunks;
     uint32_t max_tokens; /* of every step, after the length goal */
@@ -106,7 +107,8 @@ struct summarize_step {
     bool final;       /* its text is the summary, or a line of it */
     const char *text; /* what it reads */
     size_t n_text;
-    uint32_t n_in; /* tokens, control word and end symbol included */
+    uint32_t n_in;                /* tokens, control word and end symbol included */
+    uint64_t tok_read, tok_total; /* of the text alone; they differ when it was cut */
     const struct terra_ids *source;
 };
 

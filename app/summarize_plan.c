@@ -166,12 +166,14 @@ static bool split_long(const struct summarize_opts *o, const char *text, size_t 
     return true;
 }
 
+/* As many as hold `enough` tokens, or all. */
 static bool cut_sentences(const struct summarize_opts *o, const char *text, size_t n,
-                          uint32_t budget, struct pieces *out, struct err *e)
+                          uint32_t budget, uint64_t enough, struct pieces *out, struct err *e)
 {
     struct terra_ids scratch = {0};
+    uint64_t sum = 0;
     bool ok = true;
-    for (size_t at = 0; ok && at < n;) {
+    for (size_t at = 0; ok && at < n && sum <= enough;) {
         size_t end = summarize_sentence_end(text, n, at);
         uint64_t n_tok = 0;
         ok = count_trimmed(o, text, at, end, &scratch, &n_tok, e);
@@ -179,6 +181,7 @@ static bool cut_sentences(const struct summarize_opts *o, const char *text, size
             pieces_add(out, at, end, n_tok);
         else if (ok)
             ok = split_long(o, text, at, end, budget, &scratch, out, e);
+        sum += n_tok;
         at = end > at ? end : n;
     }
     terra_ids_free(&scratch);
@@ -218,7 +221,8 @@ bool summarize_cut(const struct summarize_opts *o, const char *text, size_t n, u
                    uint32_t overlap, bool even, struct summarize_chunks *out, struct err *e)
 {
     struct pieces l = {0};
-    bool ok = cut_sentences(o, text, n, budget, &l, e);
+    /* Who wants the first chunk full does not want the others. */
+    bool ok = cut_sentences(o, text, n, budget, even ? UINT64_MAX : budget, &l, e);
     uint64_t total = 0;
     for (size_t i = 0; i < l.n; i++)
         total += l.p[i].n_tok;
@@ -278,6 +282,17 @@ static bool plan_single(const struct summarize_opts *o, uint32_t budget,
     return true;
 }
 
+/* What plan_single would read of a text that does not fit, for who is asked. */
+static bool count_first(const struct summarize_opts *o, uint32_t budget,
+                        struct summarize_plan *out, const char *text, size_t n, struct err *e)
+{
+    struct summarize_chunks list = {0};
+    bool ok = summarize_cut(o, text, n, budget, 0, false, &list, e);
+    out->tok_first = ok && list.n ? list.c[0].n_tok : 0;
+    free(list.c);
+    return ok;
+}
+
 static bool plan_chunks(const struct summarize_opts *o, uint32_t budget,
                         struct summarize_plan *out, const char *text, size_t n, struct err *e)
 {
@@ -335,6 +350,9 @@ bool summarize_plan(const struct summarize_opts *o, const char *text, size_t n,
         out->method = fits && !cut       ? SUMMARIZE_SINGLE
                       : o->config->n_enc ? SUMMARIZE_SELECT
                                          : SUMMARIZE_MAP_REDUCE;
+    out->tok_first = out->tok_total;
+    if (o->method == SUMMARIZE_AUTO && !fits && !count_first(o, budget, out, text, n, e))
+        return false;
     if (out->method == SUMMARIZE_SELECT && o->config->n_enc == 0)
         return err_set(e, ERR_USAGE,
                        "select needs a model with an encoder; use --method map-reduce");

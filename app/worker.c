@@ -123,8 +123,8 @@ static void on_begin(void *user, const struct summarize_step *s)
                               .build = buf_str(&w->current->build),
                               .no = s->no,
                               .of = s->of,
-                              .n_in = s->n_in,
-                              .n_read = s->n_in}};
+                              .n_in = (int64_t)s->tok_total,
+                              .n_read = (int64_t)s->tok_read}};
     worker_post(w, &m, s->text, s->n_text);
 }
 
@@ -295,9 +295,7 @@ static bool job_branch(struct worker *w, struct job *j, struct err *e)
                      .build = buf_str(&j->build),
                      .no = 1,
                      .of = 1,
-                     .unit = j->n_pins ? j->pin[j->n_pins - 1].unit : TERRA_NO_UNIT,
-                     .n_in = (int64_t)ids.n,
-                     .n_read = (int64_t)ids.n}};
+                     .unit = j->n_pins ? j->pin[j->n_pins - 1].unit : TERRA_NO_UNIT}};
         worker_post(w, &m, j->text, j->n_text);
         struct generate_sink sink = {on_prefilled, on_token, w};
         ok = generate(w->session, j->summarize.config, j->summarize.vocab, &ids, &o, &sink, &r,

@@ -86,6 +86,10 @@ class Documents(Case):
         self.assertLess(end["coverage"]["read"], end["coverage"]["total"])
         done = self.works("summarize", "--allow-truncate", path)
         self.assertRegex(done.err, r"read \d+ of \d+ tokens \(the rest was left out")
+        with contextlib.closing(sqlite3.connect(self.db)) as db:
+            rows = db.execute("SELECT n_read, n_in FROM run").fetchall()
+        coverage = (end["coverage"]["read"], end["coverage"]["total"])
+        self.assertEqual(rows, [coverage] * 2)
 
     def test_truncation_is_no_method_for_the_whole(self) -> None:
         path = self.write("doc", TEXT * 3)

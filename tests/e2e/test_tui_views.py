@@ -350,11 +350,41 @@ class Documents(TuiTest):
 
     def test_long_document_cut(self) -> None:
         t = self.long()
+        promised = int(re.search(r"only the first (\d+) tokens", t.screen()).group(1))
         t.keys("t")
         t.written()
         read, total = self.home.sql("select tok_read, tok_total from summary")[0]
         self.assertLess(read, total)
+        self.assertEqual(read, promised)
         self.assertIn(f"read {read} of {total} tokens", t.screen())
+        self.assertIn(f"doc.txt: only the first {read} of {total} tokens", t.screen())
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("g", "W")  # a branch reads what its parent read
+        t.wait(run=2, busy=False)
+        rows = self.home.sql("select n_read, n_in from run")
+        self.assertEqual(rows, [(read, total)] * 2)
+        t.close()
+        t = self.start("-c")
+        t.wait(lambda s: s["session"] == 1, busy=False)
+        t.keys("5")
+        t.wait(view="page")
+        self.assertIn(f"{read} of {total} tokens of the text were read", t.screen())
+
+    def test_all_counts_agree(self) -> None:
+        t = self.start("-n", "20")
+        t.idle(focus="prompt")
+        self.home.document()
+        t.type("/load doc.txt")
+        t.keys("Enter")
+        t.wait(lambda s: "fits, nothing dropped" in s["message"])
+        total = int(re.search(r"(\d+) tokens, the model", t.poll()["message"]).group(1))
+        t.keys("Enter")
+        t.written()
+        self.assertIn(f"doc.txt: all {total} tokens", t.screen())
+        self.assertIn(f"read {total} of {total} tokens", t.screen())
+        self.assertEqual(self.home.sql("select n_read, n_in from run"), [(total, total)])
+        self.assertEqual(self.home.sql("select n_tok from document"), [(total,)])
 
     def test_long_document_cancelled(self) -> None:
         t = self.long()

@@ -325,6 +325,12 @@ static void a_cut_document_is_read_as_far_as_it_goes(void **state)
             assert_true(p.tok_read <= o.max_source && p.tok_read + 12 > o.max_source);
             cut++;
         }
+        uint64_t read = p.tok_read;
+        summarize_plan_free(&p);
+        o.method = SUMMARIZE_AUTO; /* who is asked first hears the same number */
+        o.allow_truncate = false;
+        assert_true(summarize_plan(&o, text, strlen(text), &p, &e));
+        assert_int_equal(p.tok_first, read);
         summarize_plan_free(&p);
     }
     assert_true(cut > 100);
