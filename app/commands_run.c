@@ -36,6 +36,8 @@ unsigned do_new(struct app *a, const char *arg)
     *a->title = 0;
     free(a->origin.text);
     a->origin.text = NULL;
+    free(a->source);
+    a->source = NULL;
     document_free(&a->document);
     memset(&a->document, 0, sizeof a->document);
     a->has_document = false;

@@ -214,7 +214,7 @@ static void ask_method(struct app *a, const struct job *j)
     snprintf(d->text, sizeof d->text,
              "%.60s has %" PRIu64 " tokens; this model reads %u at once. Nothing is left out "
              "unless you say so.",
-             a->source_is_document && a->has_document ? a->document.name : "The text", all,
+             live_reads_document(a) ? a->document.name : "The text", all,
              j->summarize.max_source);
     const char *key[] = {"c", "m", "r", "t", "Esc"};
     for (size_t i = 0; i < d->n; i++)
@@ -316,7 +316,7 @@ static void echo_source(struct app *a, const struct mail *m)
         flow_put(&a->flow, FLOW_NOTE, line);
         return;
     }
-    if (a->source_is_document && a->has_document) {
+    if (live_reads_document(a)) {
         snprintf(line, sizeof line, "%.120s: %s%s%s", a->document.name, coverage(m, how),
                  style ? ", style " : "", style ? style : "");
         flow_put(&a->flow, FLOW_DOCUMENT, line);
@@ -333,7 +333,7 @@ static void begin_recording(struct app *a, const struct mail *m)
         snprintf(a->build, sizeof a->build, "%s", m->step.build);
     if (!a->recorder)
         live_recorder_open(a);
-    bool document = a->source_is_document && a->has_document;
+    bool document = live_reads_document(a);
     if (document && m->step.no <= 1 && m->step.kind != STORE_REDUCE) {
         const struct document *d = &a->document;
         struct recorder_document rd = {.name = d->name,
@@ -496,6 +496,7 @@ static void document_read_done(struct app *a, struct job *j)
     a->document = j->document;
     memset(&j->document, 0, sizeof j->document);
     a->has_document = true;
+    live_remember_source(a, a->document.text, a->document.n, true);
     a->tok_total = j->planned ? (int64_t)j->plan.tok_total : -1;
     a->tok_read = -1;
     if (!a->titled)

@@ -28,9 +28,19 @@ static void set_forced(struct app *a, const int32_t *id, size_t n)
         terra_ids_add(&a->origin.forced, id[i]);
 }
 
+bool live_reads_document(const struct app *a)
+{
+    const struct app_origin *o = &a->origin;
+    if (!a->has_document)
+        return false;
+    if (!a->branch.on)
+        return a->source_is_document;
+    return o->of_document && memcmp(o->document, a->document.sha256, sizeof o->document) == 0;
+}
+
 void live_origin_begin(struct app *a, const struct mail *m)
 {
-    bool document = a->source_is_document && a->has_document;
+    bool document = live_reads_document(a);
     bool chat = m->step.kind == STORE_SUMMARY && !document && !a->branch.on;
     set_origin(a, buf_str(&m->text), m->text.len, chat ? STORE_CHAT : m->step.kind,
                a->branch.on ? a->branch.style : live_style(a));
@@ -39,6 +49,8 @@ void live_origin_begin(struct app *a, const struct mail *m)
     if (!a->branch.on) { /* a branch reads what its parent read */
         a->origin.n_in = m->step.n_in;
         a->origin.n_read = m->step.n_read;
+        a->origin.of_document = document;
+        memcpy(a->origin.document, a->document.sha256, sizeof a->origin.document);
     }
     memcpy(a->origin.model, a->model_info.header_sha256, sizeof a->origin.model);
     set_forced(a, a->branch.forced.id, a->branch.on ? a->branch.forced.n : 0);
@@ -52,6 +64,7 @@ void live_origin_stored(struct app *a, const struct store_run *r)
 {
     struct pool p = {0};
     struct store_model m;
+    struct store_document d;
     int32_t *id;
     size_t n, n_forced;
     struct err e = {0};
@@ -60,6 +73,10 @@ void live_origin_stored(struct app *a, const struct store_run *r)
     a->origin.ids = setup_ids(r->params);
     a->origin.n_in = r->n_in;
     a->origin.n_read = r->n_read;
+    a->origin.of_document =
+        r->document && store_document_get(a->store, r->document, false, &p, &d, NULL);
+    if (a->origin.of_document)
+        memcpy(a->origin.document, d.sha256, sizeof a->origin.document);
     set_forced(a, NULL, 0);
     memset(a->origin.model, 0, sizeof a->origin.model);
     if (store_model_get(a->store, r->model, &p, &m, &e) &&

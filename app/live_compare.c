@@ -133,8 +133,6 @@ unsigned live_compare(struct app *a, enum compare_kind kind, const char *model_b
 {
     struct err e = {0};
     struct buf path = {0};
-    if (!a->source && a->has_document)
-        live_remember_source(a, a->document.text, a->document.n, true);
     if (!a->source) {
         app_say(a, VM_WARN, "nothing to compare on yet: type a text or :load FILE first");
         return EFFECT_DRAW;

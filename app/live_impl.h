@@ -26,6 +26,8 @@ void live_remember_source(struct app *a, const char *text, size_t n, bool docume
 /* [0] layers, [1] blocks, [2] units of both stages. */
 void live_decoder_shape(const struct terra_config *c, uint32_t dec[3], uint32_t enc[3]);
 
+/* The run that begins reads the loaded document; a branch, if its parent did. */
+bool live_reads_document(const struct app *a);
 /* A run begins: what it reads, and the branch it is, if it is one. */
 void live_origin_begin(struct app *a, const struct mail *m);
 /* Adds a branch's parameters to a JSON object. */

@@ -104,6 +104,8 @@ struct app_origin {
     char *text; /* what was read; NULL: nothing was run */
     size_t n_text;
     char style[24];          /* control word; "" none */
+    bool of_document;        /* and of which */
+    uint8_t document[32];    /* its sha256 */
     int64_t n_in, n_read;    /* tokens of it there were, and read */
     int kind;                /* enum store_kind */
     int status;              /* enum store_status */
@@ -187,7 +189,7 @@ struct app {
     bool cancelled;
     bool run_after_load; /* a document on the command line runs when the model is there */
     char after_open[APP_TEXT * 2]; /* document to read when the model is there */
-    char *source; /* last prompt or document text run, for regenerate and compare */
+    char *source; /* last prompt run or document read, for regenerate and compare */
     size_t n_source;
     bool source_is_document;
 

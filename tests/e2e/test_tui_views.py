@@ -402,6 +402,54 @@ class Documents(TuiTest):
         t.keys("Enter")
         t.written()
 
+    def line(self, t: Tui, text: str) -> None:
+        """A line for the prompt, wherever the keys go now."""
+        if t.poll()["focus"] != "prompt":
+            t.keys("i")
+            t.wait(focus="prompt")
+        t.type(text)
+        t.keys("Enter")
+
+    def load(self, t: Tui, name: str) -> None:
+        self.line(t, f"/load {name}")
+        t.wait(lambda s: s["message"].startswith(f"{name}: "), busy=False)
+
+    def reads(self) -> list[tuple[str | None, str]]:
+        """The document that each run points at, and the start of what it read."""
+        return [(name, text.decode()[:5]) for name, text in self.home.sql(
+            "select d.name, r.prompt from run r left join document d on d.id = r.document_id "
+            "order by r.id")]
+
+    def test_what_was_loaded_last_is_what_runs(self) -> None:
+        for name in ("first", "other"):
+            (self.home.dir / f"{name}.txt").write_text(f"{name} {TEXT}\n")
+        t = self.start("--beams", "1", "-n", "20")
+        t.idle(focus="prompt")
+        self.load(t, "first.txt")
+        self.line(t, "")
+        t.wait(run=1, busy=False)
+        self.load(t, "other.txt")
+        self.line(t, "/whatif")  # of the run on screen
+        t.wait(run=2, busy=False)
+        self.line(t, "/regenerate")
+        t.wait(run=3, busy=False)
+        self.line(t, "words that are typed " + TEXT)
+        t.wait(run=4, busy=False)
+        self.load(t, "first.txt")
+        self.line(t, "/compare masked")
+        t.wait(view="compare", compared=True, busy=False)
+        self.line(t, "")
+        t.wait(run=7, busy=False)
+        self.line(t, "/whatif")
+        t.wait(run=8, busy=False)
+        self.assertEqual(self.reads(), [
+            ("first.txt", "first"), (None, "first"), ("other.txt", "other"), (None, "words"),
+            (None, "first"), (None, "first"), ("first.txt", "first"), ("first.txt", "first")])
+        self.line(t, "/new")
+        t.wait(tokens=0, session=0)
+        self.line(t, "/regenerate")
+        t.wait(lambda s: s["message"] == "nothing was run yet")
+
     def test_bad_documents(self) -> None:
         t = self.start("-n", "20")
         t.idle(focus="prompt")
