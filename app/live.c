@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define ECHO_MAX 1200 /* bytes of a prompt repeated above its reply */
+#define OPENING  "opening "
 
 /* ---- jobs ----------------------------------------------------------------------------- */
 
@@ -109,7 +110,7 @@ unsigned live_open_model(struct app *a, const char *path)
         struct job *j = live_job(a, JOB_OPEN, &e);
         if (j) {
             j->path = xstrdup(buf_str(&found));
-            app_say(a, VM_INFO, "opening %s", j->path);
+            app_say(a, VM_INFO, OPENING "%s", j->path);
             effect = live_submit(a, j, BUSY_LOADING);
         } else {
             effect = app_fail(a, &e);
@@ -450,6 +451,30 @@ static const char *dtype_name(const struct terra_model *m)
     return name[best];
 }
 
+/* Unless something worse, or about a session, was said meanwhile. */
+static void say_opened(struct app *a)
+{
+    struct terra_machine machine;
+    terra_machine_info(&machine);
+    char size[24], room[24];
+    bool opening = strncmp(a->message, OPENING, strlen(OPENING)) == 0;
+    if (*a->message && a->severity != VM_INFO)
+        return;
+    if (!a->vocab)
+        app_say(a, VM_WARN,
+                "%s has no vocabulary: it runs on token ids, with `terra run --ids`",
+                a->shape->name);
+    else if (machine.available_bytes && a->model_info.file_bytes > machine.available_bytes)
+        app_say(a, VM_WARN, "the model is %s, only %s of memory is free: it will be slow",
+                cli_bytes(a->model_info.file_bytes, size),
+                cli_bytes(machine.available_bytes, room));
+    else if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+        app_say(a, VM_WARN, "only ASCII can be shown, all else as '?'; try LANG=C.UTF-8");
+    else if (opening || !*a->message)
+        app_say(a, VM_INFO, "%s: reads %u tokens, writes up to %u", a->shape->name,
+                generate_max_source(a->shape), generate_max_target(a->shape));
+}
+
 static void model_opened(struct app *a, struct job *j)
 {
     terra_model_close(a->model);
@@ -464,23 +489,10 @@ static void model_opened(struct app *a, struct job *j)
     live_recorder_close(a); /* the next run opens one for this model */
     if (a->input == INPUT_PROMPT)
         live_prompt(a);
-    struct terra_machine machine;
-    terra_machine_info(&machine);
-    char size[24], room[24];
-    if (!a->vocab)
-        app_say(a, VM_WARN,
-                "%s has no vocabulary: it runs on token ids, with `terra run --ids`",
-                a->shape->name);
-    else if (machine.available_bytes && a->model_info.file_bytes > machine.available_bytes)
-        app_say(a, VM_WARN, "the model is %s, only %s of memory is free: it will be slow",
-                cli_bytes(a->model_info.file_bytes, size),
-                cli_bytes(machine.available_bytes, room));
-    else if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
-        app_say(a, VM_WARN, "only ASCII can be shown, all else as '?'; try LANG=C.UTF-8");
-    else
-        app_say(a, VM_INFO, "%s: reads %u tokens, writes up to %u", a->shape->name,
-                generate_max_source(a->shape), generate_max_target(a->shape));
+    say_opened(a);
     if (*a->after_open) {
+        if (a->severity != VM_INFO) /* the document's own messages come next */
+            flow_put(&a->flow, FLOW_NOTE, a->message);
         char path[sizeof a->after_open];
         memcpy(path, a->after_open, sizeof path);
         *a->after_open = 0;

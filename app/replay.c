@@ -225,9 +225,9 @@ unsigned replay_open_session(struct app *a, int64_t session)
     if (!show(a, session, 0, &e))
         return app_fail(a, &e);
     app_say(a, VM_INFO,
-            "session %" PRId64 ": %zu runs, this is the newest; h/l tokens, Space plays, "
+            "session %" PRId64 ": %zu run%s, this is the newest; h/l tokens, Space plays, "
             "i continues it",
-            session, a->n_runs);
+            session, a->n_runs, a->n_runs == 1 ? "" : "s");
     return EFFECT_DRAW | EFFECT_MAP;
 }
 

@@ -129,9 +129,49 @@ static void open_clocks(struct app *a)
     a->now = clock_ns();
 }
 
+/* Several things may have something to say at the start: the worst of it stays, of equals the
+ * last. */
+struct said {
+    char text[APP_TEXT];
+    enum vm_severity severity;
+};
+
+static void keep_worst(struct app *a, struct said *worst)
+{
+    if (*a->message && a->severity >= worst->severity) {
+        memcpy(worst->text, a->message, sizeof worst->text);
+        worst->severity = a->severity;
+    }
+}
+
+static void say_problems(struct app *a)
+{
+    size_t n = a->config->n_problems;
+    if (n == 1)
+        app_say(a, VM_WARN, "%s", a->config->problem[0]);
+    else if (n)
+        app_say(a, VM_WARN, "%.200s (and %zu more)", a->config->problem[0], n - 1);
+}
+
+/* The one of the command line. */
+static void open_session(struct app *a)
+{
+    const char *name = a->args->session;
+    char *end = NULL;
+    int64_t session = name ? strtoll(name, &end, 10) : 0;
+    struct err e = {0};
+    if (name && (end == name || *end || session <= 0))
+        app_say(a, VM_WARN, "--session: '%.40s' is not a number of 'terra logs list'", name);
+    else if (a->store &&
+             (session || (a->args->cont && store_session_last(a->store, &session, &e))))
+        replay_open_session(a, session);
+}
+
 /* The model, and with it the document of the command line. */
 static void begin_work(struct app *a)
 {
+    struct said worst = {.severity = VM_INFO};
+    keep_worst(a, &worst); /* of the store */
     const char *wanted = config_text(a->config, CONFIG_MODEL);
     if (a->args->n_pos) {
         snprintf(a->after_open, sizeof a->after_open, "%s", a->args->pos[0]);
@@ -144,11 +184,12 @@ static void begin_work(struct app *a)
     else
         app_fail(a, &e);
     buf_free(&path);
-    if (a->config->n_problems)
-        app_say(a, VM_WARN, "%s", a->config->problem[0]);
-    int64_t session = a->args->session ? strtoll(a->args->session, NULL, 10) : 0;
-    if (a->store && (session || (a->args->cont && store_session_last(a->store, &session, &e))))
-        replay_open_session(a, session);
+    keep_worst(a, &worst);
+    say_problems(a);
+    keep_worst(a, &worst);
+    open_session(a);
+    keep_worst(a, &worst);
+    app_say(a, worst.severity, "%s", worst.text);
 }
 
 static void close_all(struct app *a)

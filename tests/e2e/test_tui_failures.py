@@ -200,6 +200,46 @@ class Model(TuiTest):
         self.assertIn(TEXT[:40], t.screen())  # not lost
 
 
+class Start(TuiTest):
+    """What is wrong at the start stays on the screen when the model is open."""
+
+    def settings(self, name: str, text: str) -> None:
+        folder = self.home.dir / "config/terra"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+    def test_unknown_command_in_the_keys_file(self) -> None:
+        self.settings("keys.json", '{"nosuch": "q"}')
+        t = self.start()
+        t.idle(focus="prompt")
+        self.assertIn("keys.json:1: nosuch: no such command", t.poll()["message"])
+
+    def test_several_problems_and_a_document(self) -> None:
+        self.settings("keys.json", '{"nosuch": "q"}')
+        self.settings("config.json", '{"temp": "hot"}')
+        t = self.start("-n", "10", self.home.document(), size=(160, 30))
+        t.written()
+        self.assertIn("config.json:1: temp", t.screen())
+        self.assertIn("(and 1", t.screen())  # more
+
+    def test_no_such_session(self) -> None:
+        for name, why in (("999", "session 999"), ("one", "'one' is not a number")):
+            t = self.start("-s", name)
+            t.idle(focus="prompt")
+            self.assertIn(why, t.poll()["message"])
+            t.close()
+
+    def test_session_opened(self) -> None:
+        t = self.start("-n", "10", self.home.document())
+        t.written()
+        t.keys("C-d")
+        t.exit_status()
+        t.close()
+        t = self.start("-c")
+        t.idle(tokens=10)
+        self.assertIn("session 1: 1 run", t.poll()["message"])
+
+
 class Store(TuiTest):
     def test_no_log_writes_no_file(self) -> None:
         document = self.home.document()
