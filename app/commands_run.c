@@ -58,6 +58,11 @@ unsigned do_load(struct app *a, const char *arg)
     return live_read(a, arg);
 }
 
+static const char *length_text(const char *word)
+{
+    return strcmp(word, "none") == 0 ? "" : word;
+}
+
 /* "[STYLE] [LENGTH]" in any order. */
 static bool set_run_options(struct app *a, const char *arg, struct err *e)
 {
@@ -66,9 +71,9 @@ static bool set_run_options(struct app *a, const char *arg, struct err *e)
     while (sscanf(arg, " %63s%n", word, &used) == 1) {
         struct summarize_length length;
         int32_t id;
-        const char *name;
-        if (summarize_length_parse(word, &length, NULL)) {
-            if (!user_config_set(a->config, CONFIG_LENGTH, word, CONFIG_FLAG, ":summarize", e))
+        const char *name, *text = length_text(word);
+        if (summarize_length_parse(text, &length, NULL)) {
+            if (!user_config_set(a->config, CONFIG_LENGTH, text, CONFIG_FLAG, ":summarize", e))
                 return false;
         } else if (a->shape && !setup_style(a->shape, word, &id, &name, e)) {
             return false;
@@ -221,6 +226,33 @@ static void apply(struct app *a, enum config_key k)
         live_recorder_close(a);
 }
 
+#define LEAST_CHUNK 8 /* tokens; below, single characters may not fit */
+
+/* Settings that no summary could be made with are refused at once, unless they were so before:
+ * then one must come first. */
+static bool change(struct app *a, enum config_key k, const char *text, struct err *e)
+{
+    struct config_value old = a->config->value[k];
+    bool fitted = live_settings_fit(a, NULL);
+    if (!user_config_set(a->config, k, text, CONFIG_FLAG, ":set", e))
+        return false;
+    bool fits = live_settings_fit(a, e);
+    if (fits && k == CONFIG_CHUNK && config_int(a->config, k) &&
+        config_int(a->config, k) < LEAST_CHUNK)
+        fits = err_set(e, ERR_USAGE, "chunk: %s is less than %d tokens; 0 is what fits", text,
+                       LEAST_CHUNK);
+    if (fits || !fitted)
+        return true;
+    a->config->value[k] = old;
+    return false;
+}
+
+static const char *setting(const struct app *a, enum config_key k)
+{
+    const char *text = config_text(a->config, k);
+    return *text ? text : k == CONFIG_LENGTH ? "none" : "not set";
+}
+
 unsigned do_set(struct app *a, const char *arg)
 {
     char name[32], value[APP_TEXT] = "";
@@ -232,8 +264,8 @@ unsigned do_set(struct app *a, const char *arg)
         return EFFECT_DRAW;
     }
     if (n == 1) {
-        app_say(a, VM_INFO, "%s is %s (%s): %s", name, config_text(a->config, k),
-                a->config->value[k].from, config_info[k].help);
+        app_say(a, VM_INFO, "%s is %s (%s): %s", name, setting(a, k), a->config->value[k].from,
+                config_info[k].help);
         return EFFECT_DRAW;
     }
     if (app_running(a)) {
@@ -245,11 +277,11 @@ unsigned do_set(struct app *a, const char *arg)
                 k == CONFIG_MODEL ? "; :model PATH opens another" : "");
         return EFFECT_DRAW;
     }
-    if (!user_config_set(a->config, k, value, CONFIG_FLAG, ":set", &e))
+    if (!change(a, k, k == CONFIG_LENGTH ? length_text(value) : value, &e))
         return app_fail(a, &e);
     apply(a, k);
     if (k != CONFIG_METRIC)
-        app_say(a, VM_INFO, "%s is now %s", name, config_text(a->config, k));
+        app_say(a, VM_INFO, "%s is now %s", name, setting(a, k));
     return EFFECT_DRAW | EFFECT_MAP;
 }
 

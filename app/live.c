@@ -43,6 +43,7 @@ void live_prompt(struct app *a)
 static bool fill_summarize(struct app *a, struct summarize_opts *o, struct err *e)
 {
     const char *name;
+    o->style = -1;
     o->config = a->shape;
     o->vocab = a->vocab;
     o->max_source = generate_max_source(a->shape);
@@ -57,6 +58,24 @@ static bool fill_summarize(struct app *a, struct summarize_opts *o, struct err *
     if (!setup_style(a->shape, config_text(a->config, CONFIG_STYLE), &o->style, &name, e))
         return false;
     return summarize_length_parse(config_text(a->config, CONFIG_LENGTH), &o->length, e);
+}
+
+bool live_settings_fit(struct app *a, struct err *e)
+{
+    struct summarize_opts o = {0};
+    struct summarize_plan plan;
+    if (!summarize_length_parse(config_text(a->config, CONFIG_LENGTH), &o.length, e))
+        return false;
+    if (!a->vocab)
+        return true;
+    if (!fill_summarize(a, &o, e))
+        return false;
+    if (o.method == SUMMARIZE_AUTO || o.method == SUMMARIZE_SINGLE)
+        o.method = SUMMARIZE_MAP_REDUCE; /* chunks, whatever the text */
+    if (!summarize_plan(&o, "x", 1, &plan, e))
+        return false;
+    summarize_plan_free(&plan);
+    return true;
 }
 
 struct job *live_job(struct app *a, enum job_kind kind, struct err *e)
@@ -76,7 +95,7 @@ struct job *live_job(struct app *a, enum job_kind kind, struct err *e)
     j->max_bytes = (uint64_t)config_int(a->config, CONFIG_MAX_DOCUMENT);
     j->encoder_too = true;
     if (a->model && kind != JOB_OPEN && kind != JOB_BANDWIDTH &&
-        !fill_summarize(a, &j->summarize, e)) {
+        !fill_summarize(a, &j->summarize, e) && kind != JOB_READ) {
         job_free(j);
         return NULL;
     }

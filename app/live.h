@@ -12,6 +12,9 @@
 
 #include "app/state.h"
 
+/* The settings of summaries go together, and with the model if one is open. */
+bool live_settings_fit(struct app *a, struct err *e);
+
 /* Each returns effects, and refuses with a message while something else runs. */
 unsigned live_open_model(struct app *a, const char *path);
 unsigned live_read(struct app *a, const char *path);

@@ -31,7 +31,10 @@ void app_say(struct app *a, enum vm_severity s, const char *fmt, ...)
 
 unsigned app_fail(struct app *a, const struct err *e)
 {
-    app_say(a, e->kind == ERR_USAGE || e->kind == ERR_CHECK ? VM_WARN : VM_ERROR, "%s", e->msg);
+    const char *msg = e->msg;
+    if (strncmp(msg, "--", 2) == 0) /* a setting, which nobody called an option here */
+        msg += 2;
+    app_say(a, e->kind == ERR_USAGE || e->kind == ERR_CHECK ? VM_WARN : VM_ERROR, "%s", msg);
     return EFFECT_DRAW;
 }
 

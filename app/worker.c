@@ -211,10 +211,14 @@ static bool job_read(struct worker *w, struct job *j, struct err *e)
     if (!j->model)
         return true;
     j->summarize.cancel = &w->cancel;
-    if (!summarize_plan(&j->summarize, j->document.text, j->document.n, &j->plan, e))
-        return false;
-    j->planned = true;
-    return true;
+    struct err why = {0};
+    j->planned = summarize_plan(&j->summarize, j->document.text, j->document.n, &j->plan, &why);
+    /* Who only reads may do so with settings that no summary could be made with. */
+    if (j->planned || (j->kind == JOB_READ && (why.kind == ERR_USAGE || why.kind == ERR_INPUT)))
+        return true;
+    if (e)
+        *e = why;
+    return false;
 }
 
 static void on_judge(void *user, uint32_t no, uint32_t of)

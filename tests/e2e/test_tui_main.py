@@ -181,6 +181,44 @@ class Running(TuiTest):
         t.keys("Enter")
         t.wait(lambda s: "temp" in s["message"] and "nonsense" in s["message"])
 
+    def test_settings_that_nothing_could_run_with(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        for line, answer in (
+            ("set length off", "length: 'off' is not like 80w, 5s, 300t or 10%"),
+            ("set length", "length is none (default)"),
+            ("set chunk 3", "chunk: 3 is less than 8 tokens; 0 is what fits"),
+            ("set chunk 300", "chunk 300: the model takes 255 tokens of text at once"),
+            ("set overlap 9999", "overlap 9999 must be less than the chunk of 255 tokens"),
+            ("set overlap", "overlap is 0 (default)"),
+            ("set style nosuch", "style: the model has no style 'nosuch'; it has title, "
+                                 "description, tldr"),
+            ("style nosuch", "style: the model has no style 'nosuch'"),
+            ("set length 10t", "length is now 10t"),
+            ("set length none", "length is now none"),
+        ):
+            self.say(t, line)
+            t.wait(lambda s, a=answer: s["message"].startswith(a))
+        self.command(t, "summarize", 2)
+        self.assertEqual(t.poll()["tokens"], 20)
+
+    def test_settings_of_the_file_can_be_mended(self) -> None:
+        folder = self.home.dir / "config/terra"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text('{"length": "off", "overlap": 900}')
+        self.home.document()
+        t = self.start("-n", "20")
+        t.idle(focus="prompt")
+        self.say(t, "load doc.txt")
+        t.wait(lambda s: s["message"].startswith("doc.txt: "))
+        self.say(t, "summarize")
+        t.wait(lambda s: "length: 'off' is not like" in s["message"])
+        self.say(t, "set overlap 0")
+        t.wait(lambda s: s["message"] == "overlap is now 0")
+        self.say(t, "set length none")
+        t.wait(lambda s: s["message"] == "length is now none")
+        self.command(t, "summarize", 1)
+
     def tokens(self, run: int) -> list[int]:
         rows = self.home.sql(f"SELECT id FROM token WHERE run_id = {run} ORDER BY pos")
         return [r[0] for r in rows]
