@@ -554,6 +554,21 @@ static void document_read_done(struct app *a, struct job *j)
     }
 }
 
+/* Nothing ran: there are no tokens to look at, and no run to go on from. */
+static void given_back(struct app *a, const struct buf *text)
+{
+    start_timeline(a);
+    buf_add(&a->run.text, buf_str(text), text->len); /* to be copied */
+    a->run_id = 0;
+    a->run_at = a->n_runs; /* behind the last one */
+    free(a->origin.text);
+    a->origin.text = NULL;
+    echo_text(a);
+    flow_put(&a->flow, FLOW_REPLY, buf_str(text));
+    flow_put(&a->flow, FLOW_NOTE, "(as it is: a summary would not be shorter)");
+    app_say(a, VM_INFO, "shorter than a summary would be: given back as it is");
+}
+
 static void summary_done(struct app *a, struct job *j, bool ok)
 {
     if (!j->ran) {
@@ -577,10 +592,7 @@ static void summary_done(struct app *a, struct job *j, bool ok)
         recorder_summary(a->recorder, &s);
     }
     if (j->plan.as_is) {
-        echo_text(a);
-        flow_put(&a->flow, FLOW_REPLY, buf_str(&r->text));
-        flow_put(&a->flow, FLOW_NOTE, "(as it is: a summary would not be shorter)");
-        app_say(a, VM_INFO, "shorter than a summary would be: given back as it is");
+        given_back(a, &r->text);
         return;
     }
     if (!ok)

@@ -93,7 +93,7 @@ void present_header(struct app *a, struct vm_header *h)
     struct terra_sampling s = setup_sampling_summary(a->config, a->args);
     h->has_seed = s.temperature > 0;
     h->seed = s.seed;
-    if (a->n_runs) {
+    if (a->run_at < a->n_runs) {
         h->run = (uint32_t)a->run_at + 1;
         h->runs = (uint32_t)a->n_runs;
     }

@@ -210,8 +210,8 @@ struct app {
     int64_t session, run_id; /* 0: not stored */
     char title[APP_TEXT];    /* of the session or document */
     bool titled;
-    int64_t *runs; /* ids of the session's runs, oldest first */
-    size_t n_runs, run_at;
+    int64_t *runs;             /* ids of the session's runs, oldest first */
+    size_t n_runs, run_at;     /* run_at: the one on screen; n_runs: none of them */
     char store_note[APP_TEXT]; /* why nothing is saved; "" */
     uint64_t trouble_since;    /* the recorder cannot write; 0: it can */
 

@@ -496,6 +496,25 @@ class Copying(TuiTest):
         output = self.home.sql("select output from run")[0][0].decode()
         self.assertEqual(t.tmux("show-buffer"), output)
 
+    def test_text_given_back_as_it_is(self) -> None:
+        t = self.start("-n", "20", self.home.document())
+        t.written()
+        t.type("Hello.")
+        t.keys("Enter")
+        t.wait(lambda s: "as it is" in s["message"], tokens=0, run=0, token=-1)
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("y")
+        t.wait(lambda s: "tmux buffer" in s["message"])
+        self.assertEqual(t.tmux("show-buffer"), "Hello.")
+        t.keys("Space")
+        t.wait(lambda s: s["message"] == "this run has no tokens to play")
+        self.assertIn("> Hello.", t.screen())
+        t.keys("W")
+        t.wait(lambda s: "nothing was run yet" in s["message"])
+        t.keys("{")  # the stored run is still there
+        t.wait(run=1, tokens=20)
+
 
 if __name__ == "__main__":
     unittest.main()
