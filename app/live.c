@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/live.h"
 
+#include "app/about.h"
 #include "app/cli.h"
 #include "app/live_impl.h"
 #include "app/reply.h"
@@ -299,17 +300,6 @@ static void start_timeline(struct app *a)
         a->block = 0;
 }
 
-/* "all 225 tokens", or how many of them. */
-static const char *coverage(const struct mail *m, char out[80])
-{
-    if (m->step.n_read < m->step.n_in)
-        snprintf(out, 80, "only the first %" PRId64 " of %" PRId64 " tokens", m->step.n_read,
-                 m->step.n_in);
-    else
-        snprintf(out, 80, "all %" PRId64 " tokens", m->step.n_in);
-    return out;
-}
-
 static void echo_text(struct app *a)
 {
     char line[64];
@@ -324,27 +314,19 @@ static void echo_text(struct app *a)
 
 static void echo_source(struct app *a, const struct mail *m)
 {
-    char line[APP_TEXT], how[80];
-    const char *style = live_style(a);
-    if (m->step.of > 1 || m->step.kind != STORE_SUMMARY) {
-        const char *what = m->step.kind == STORE_MAP      ? "chunk"
-                           : m->step.kind == STORE_REDUCE ? "summary of summaries"
-                           : m->step.kind == STORE_REFINE ? "refined with part"
-                                                          : "chosen of all: chunk";
-        snprintf(line, sizeof line, "%s %u/%u, %" PRId64 " tokens", what, m->step.no,
-                 m->step.of, m->step.n_in);
+    char line[ABOUT_TEXT];
+    const struct mail_step *p = &m->step;
+    if (p->of > 1 || p->kind != STORE_SUMMARY) {
+        about_part((enum store_kind)p->kind, p->no, p->of, p->n_in, line);
         flow_put(&a->flow, FLOW_NOTE, line);
-        return;
-    }
-    if (live_reads_document(a)) {
-        snprintf(line, sizeof line, "%.120s: %s%s%s", a->document.name, coverage(m, how),
-                 style ? ", style " : "", style ? style : "");
+    } else if (live_reads_document(a)) {
+        about_document(a->document.name, p->n_read, p->n_in, live_style(a), line);
         flow_put(&a->flow, FLOW_DOCUMENT, line);
-        return;
+    } else {
+        echo_text(a);
+        if (p->n_read < p->n_in)
+            flow_put(&a->flow, FLOW_NOTE, about_tokens(p->n_read, p->n_in, line));
     }
-    echo_text(a);
-    if (m->step.n_read < m->step.n_in)
-        flow_put(&a->flow, FLOW_NOTE, coverage(m, how));
 }
 
 static void begin_recording(struct app *a, const struct mail *m)

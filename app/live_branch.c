@@ -1,5 +1,6 @@
 /* Going on from a token of the run on screen: continue, and what-if.
  * SPDX-License-Identifier: MIT */
+#include "app/about.h"
 #include "app/live_impl.h"
 #include "app/setup.h"
 #include "engine/base/xalloc.h"
@@ -232,19 +233,14 @@ void live_branch_params(const struct app *a, struct buf *params)
 void live_branch_note(struct app *a)
 {
     const struct app_branch *b = &a->branch;
-    char line[APP_TEXT], kept[48] = "";
     const struct generate_pin *last = b->pinned ? &b->pin[b->n_pins - 1] : NULL;
-    size_t n = b->n_pins - (last != NULL);
-    if (n)
-        snprintf(kept, sizeof kept, "; %zu earlier pin%s hold%s", n, n > 1 ? "s" : "",
-                 n > 1 ? "" : "s");
-    if (last)
-        snprintf(line, sizeof line,
-                 "what if layer %u block %u took unit %u%s, not %u, from token %zu on%s",
-                 last->layer, last->block, last->unit, b->second ? ", its second choice" : "",
-                 b->was, b->forced.n, kept);
-    else
-        snprintf(line, sizeof line, "going on after token %zu%s", b->forced.n, kept);
+    struct about_branch about = {.after = b->forced.n,
+                                 .pin = last,
+                                 .was = b->was,
+                                 .second = b->second,
+                                 .kept = b->n_pins - (last != NULL)};
+    char line[ABOUT_TEXT];
+    about_branch(&about, line);
     flow_put(&a->flow, FLOW_NOTE, line);
 }
 

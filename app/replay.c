@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/replay.h"
 
+#include "app/about.h"
 #include "app/live.h"
+#include "data/run_branch.h"
 #include "engine/base/utf8.h"
 #include "engine/base/xalloc.h"
 #include "ui/fmt.h"
@@ -12,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ECHO_MAX 1200
+#define ECHO_MAX 1200 /* bytes of a prompt repeated above its reply */
 #define SLOWEST  (1.0 / 4096)
 #define FASTEST  64.0
 #define BLINK_S  1.0 /* nobody sees what is over sooner */
@@ -91,23 +93,84 @@ static bool load_run(struct app *a, const struct store_run *r, struct pool *p, s
 /* ---- text ---------------------------------------------------------------------------------
  */
 
-static void echo_prompt(struct app *a, const struct store_run *r)
+static void echo_text(struct app *a, const struct store_run *r)
 {
+    char line[64];
     size_t n = r->n_prompt > ECHO_MAX ? utf8_complete(r->prompt, ECHO_MAX) : r->n_prompt;
-    char line[APP_TEXT];
-    if (r->kind == STORE_CHAT || r->kind == STORE_COMPARE) {
-        flow_begin(&a->flow, FLOW_USER);
-        flow_add(&a->flow, r->prompt, n, FLOW_NO_TOKEN, 255);
-        if (n < r->n_prompt) {
-            snprintf(line, sizeof line, "... (%zu bytes in all)", r->n_prompt);
-            flow_put(&a->flow, FLOW_NOTE, line);
-        }
-        return;
+    flow_begin(&a->flow, FLOW_USER);
+    flow_add(&a->flow, r->prompt, n, FLOW_NO_TOKEN, 255);
+    if (n < r->n_prompt) {
+        snprintf(line, sizeof line, "... (%zu bytes in all)", r->n_prompt);
+        flow_put(&a->flow, FLOW_NOTE, line);
     }
-    snprintf(line, sizeof line, "%s%s%.0d: read %" PRId64 " of %" PRId64 " tokens",
-             store_kind_name[r->kind], r->chunk >= 0 ? " part " : "",
-             r->chunk > 0 ? r->chunk : 0, r->n_read, r->n_in);
-    flow_put(&a->flow, FLOW_DOCUMENT, line);
+}
+
+/* The line of a branch; false if it is none. */
+static bool branch_line(const struct store_run *r, char line[ABOUT_TEXT])
+{
+    struct run_branch b;
+    if (!run_branch(r->params, &b))
+        return false;
+    struct generate_pin pin = {b.layer, b.block, (uint16_t)b.unit, b.after};
+    about_branch(
+        &(struct about_branch){
+            .after = b.after, .pin = b.pinned ? &pin : NULL, .was = b.was, .kept = b.kept},
+        line);
+    return true;
+}
+
+static const char *model_name(struct app *a, int64_t id, struct pool *p)
+{
+    struct store_model m;
+    if (!store_model_get(a->store, id, p, &m, NULL))
+        return "a model that is gone";
+    const char *slash = strrchr(m.path, '/');
+    return slash && slash[1] ? slash + 1 : m.path;
+}
+
+/* Both sides of a compare read the same text: it stands above the first. */
+static void echo_side(struct app *a, const struct store_run *r, const struct store_run *list,
+                      size_t n, struct pool *p)
+{
+    char line[ABOUT_TEXT], how[80] = "";
+    bool b = r->pair && r->pair != r->id, models = false;
+    for (size_t i = 0; i < n; i++)
+        if (list[i].id == r->pair || list[i].pair == r->id)
+            models |= list[i].model != r->model;
+    if (!b)
+        echo_text(a, r);
+    if (r->n_read < r->n_in)
+        snprintf(how, sizeof how, ", the first %" PRId64 " of %" PRId64 " tokens", r->n_read,
+                 r->n_in);
+    snprintf(line, sizeof line, "compare, side %c: %.100s%s", b ? 'B' : 'A',
+             models ? model_name(a, r->model, p) : store_mode_name[r->mode], how);
+    flow_put(&a->flow, FLOW_NOTE, line);
+}
+
+/* What stood above the reply when it was written. */
+static void echo_prompt(struct app *a, const struct store_run *r, const struct store_run *list,
+                        size_t n)
+{
+    struct pool p = {0};
+    struct store_document d;
+    char line[ABOUT_TEXT];
+    if (r->kind == STORE_COMPARE) {
+        echo_side(a, r, list, n, &p);
+    } else if (branch_line(r, line)) {
+        flow_put(&a->flow, FLOW_NOTE, line);
+    } else if (r->chunk >= 0) {
+        about_part(r->kind, (uint32_t)r->chunk, 0, r->n_in, line);
+        flow_put(&a->flow, FLOW_NOTE, line);
+    } else if (r->document && store_document_get(a->store, r->document, false, &p, &d, NULL)) {
+        about_document(d.name ? d.name : "document", r->n_read, r->n_in,
+                       store_param_text(r->params, "style", &p), line);
+        flow_put(&a->flow, FLOW_DOCUMENT, line);
+    } else {
+        echo_text(a, r);
+        if (r->n_read < r->n_in)
+            flow_put(&a->flow, FLOW_NOTE, about_tokens(r->n_read, r->n_in, line));
+    }
+    pool_free(&p);
 }
 
 static void note_status(struct app *a, const struct store_run *r)
@@ -124,13 +187,16 @@ static void note_status(struct app *a, const struct store_run *r)
     flow_put(&a->flow, r->status == STORE_ERROR ? FLOW_ERROR : FLOW_NOTE, line);
 }
 
-static void add_run_text(struct app *a, const struct store_run *r, bool tokens)
+/* Run i of the session's. */
+static void add_run_text(struct app *a, const struct store_run *list, size_t n, size_t i)
 {
-    echo_prompt(a, r);
+    const struct store_run *r = &list[i];
+    bool tokens = r->id == a->run_id;
+    echo_prompt(a, r, list, n);
     flow_begin(&a->flow, FLOW_REPLY);
     if (tokens)
-        for (size_t i = 0; i < a->shown; i++)
-            live_flow_token(a, i);
+        for (size_t k = 0; k < a->shown; k++)
+            live_flow_token(a, k);
     else
         flow_add(&a->flow, r->output, r->n_output, FLOW_NO_TOKEN, 255);
     if (!tokens || a->shown == a->run.n)
@@ -147,7 +213,7 @@ void replay_rebuild_flow(struct app *a)
     if (a->store && a->session && store_run_list(a->store, a->session, &p, &r, &n, NULL)) {
         for (size_t i = 0; i < n; i++)
             if (!a->play.on || r[i].id <= a->run_id) /* a replay ends with its run */
-                add_run_text(a, &r[i], r[i].id == a->run_id);
+                add_run_text(a, r, n, i);
     } else {
         flow_begin(&a->flow, FLOW_REPLY);
         for (size_t i = 0; i < a->shown; i++)

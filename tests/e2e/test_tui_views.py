@@ -150,6 +150,45 @@ class Stored(TuiTest):
         self.sessions()
         self.assertEqual(self.home.sql("select count(*) from session"), [(1,)])
 
+    def test_reopened_as_it_was(self) -> None:
+        """The lines above the replies are those that stood there."""
+        t = self.start("--beams", "1", "-n", "20", self.home.document(), size=(80, 60))
+        t.written()
+        self.home.document(words=80, name="long.txt")
+        for line, want in (
+            ("/goto 7", {"token": 7}),
+            ("/whatif 5", {"run": 2, "busy": False}),
+            ("/goto 4", {"token": 4}),
+            ("/whatif 6", {"run": 3, "busy": False}),
+            ("/continue", {"run": 4, "busy": False}),
+            ("/load long.txt", {"what": lambda s: "Enter asks how" in s["message"]}),
+            ("", {"dialog": True}),
+        ):
+            if t.idle()["focus"] != "prompt":
+                t.keys("i")
+                t.wait(focus="prompt")
+            t.type(line)
+            t.keys("Enter")
+            t.wait(**want)
+        t.keys("m")
+        t.wait(lambda s: s["message"].startswith("read "), busy=False)
+        lines = re.findall("^(?:doc.txt|what if|going on|chunk|summary of) .*", t.screen(), re.M)
+        live = [line.rstrip() for line in lines]
+        self.assertGreater(len(live), 5, t.screen())
+        t.type("/compare masked")
+        t.keys("Enter")
+        t.wait(view="compare", compared=True, busy=False)
+        t.keys("C-d")
+        t.close()
+        t = self.start("-c", size=(80, 60))
+        t.idle(session=1)
+        screen = t.screen()
+        for row in live:
+            with self.subTest(row=row):  # the number of all chunks is not stored
+                self.assertIn(re.sub(r"(\d+)/\d+,", r"\1,", row), screen)
+        for side in ("A: sparse", "B: masked"):
+            self.assertIn(f"compare, side {side}", screen)
+
     def test_export(self) -> None:
         self.runs()
         t = self.sessions()
