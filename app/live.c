@@ -329,6 +329,16 @@ static void echo_source(struct app *a, const struct mail *m)
     }
 }
 
+void live_name_session(struct app *a)
+{
+    struct pool p = {0};
+    struct store_session s;
+    if (!*a->title && a->session && a->store &&
+        store_session_get(a->store, a->session, &p, &s, NULL))
+        snprintf(a->title, sizeof a->title, "%.200s", s.title);
+    pool_free(&p);
+}
+
 static void begin_recording(struct app *a, const struct mail *m)
 {
     if (m->step.build)
@@ -336,6 +346,8 @@ static void begin_recording(struct app *a, const struct mail *m)
     if (!a->recorder)
         live_recorder_open(a);
     bool document = live_reads_document(a);
+    if (!a->titled && !a->n_runs) /* after what it reads first */
+        snprintf(a->title, sizeof a->title, "%.200s", document ? a->document.name : "");
     if (document && m->step.no <= 1 && m->step.kind != STORE_REDUCE) {
         const struct document *d = &a->document;
         struct recorder_document rd = {.name = d->name,
@@ -369,6 +381,7 @@ static void begin_recording(struct app *a, const struct mail *m)
     };
     recorder_begin(a->recorder, &run);
     live_follow_session(a);
+    live_name_session(a);
     buf_free(&params);
 }
 
@@ -425,6 +438,7 @@ static void on_step_end(struct app *a, const struct mail *m)
     recorder_end(a->recorder, reply_status((enum generate_stop)m->end.stop),
                  m->err.kind ? m->err.msg : NULL, m->end.decode_ns);
     live_follow_session(a);
+    live_name_session(a); /* the store may have had to wait */
     int64_t id = recorder_run_id(a->recorder);
     if (id && (a->n_runs == 0 || a->runs[a->n_runs - 1] != id)) {
         a->runs = xrealloc(a->runs, a->n_runs + 1, sizeof *a->runs);
@@ -512,7 +526,7 @@ static void document_read_done(struct app *a, struct job *j)
     live_remember_source(a, a->document.text, a->document.n, true);
     a->tok_total = j->planned ? (int64_t)j->plan.tok_total : -1;
     a->tok_read = -1;
-    if (!a->titled)
+    if (!a->titled && !a->n_runs)
         snprintf(a->title, sizeof a->title, "%.200s", a->document.name);
     char fixes[64] = "";
     if (a->document.fixes)

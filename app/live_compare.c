@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "app/cli.h"
 #include "app/live_impl.h"
+#include "app/replay.h"
 #include "app/reply.h"
 #include "app/setup.h"
 #include "app/text_diff.h"
@@ -226,6 +227,10 @@ void live_compare_done(struct app *a, struct job *j)
         token_label(b, c->result.diff_id[1], c->diff[1], sizeof c->diff[1]);
     }
     mark_differences(c);
+    if (!a->titled && !a->n_runs) /* its runs are of a text, not of a document */
+        *a->title = 0;
+    replay_list_runs(a);
+    live_name_session(a);
     if (c->done && !a->cancelled)
         app_say(a, VM_INFO, "measured alternately; Space plays both at their own speed");
 }

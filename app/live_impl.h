@@ -23,6 +23,8 @@ void live_follow_session(struct app *a);
 unsigned live_submit(struct app *a, struct job *j, enum app_busy busy);
 /* What is run again and compared. */
 void live_remember_source(struct app *a, const char *text, size_t n, bool document);
+/* What the list of sessions calls it, unless it has a name. */
+void live_name_session(struct app *a);
 /* [0] layers, [1] blocks, [2] units of both stages. */
 void live_decoder_shape(const struct terra_config *c, uint32_t dec[3], uint32_t enc[3]);
 

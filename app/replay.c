@@ -235,13 +235,36 @@ static bool need_store(struct app *a)
 static void list_runs(struct app *a, const struct store_run *r, size_t n, int64_t at)
 {
     a->runs = xrealloc(a->runs, n + 1, sizeof *a->runs);
-    a->n_runs = n;
-    a->run_at = 0;
+    a->n_runs = a->run_at = n;
     for (size_t i = 0; i < n; i++) {
         a->runs[i] = r[i].id;
         if (r[i].id == at)
             a->run_at = i;
     }
+}
+
+void replay_list_runs(struct app *a)
+{
+    struct pool p = {0};
+    struct store_run *r;
+    size_t n;
+    if (a->store && a->session && store_run_list(a->store, a->session, &p, &r, &n, NULL))
+        list_runs(a, r, n, a->run_id);
+    pool_free(&p);
+}
+
+/* As the list of sessions shows it: the title that was given, else what it read first. */
+static void take_title(struct app *a, const struct store_session *s,
+                       const struct store_run *first)
+{
+    struct pool p = {0};
+    struct store_document d = {0};
+    bool document = !s->titled && first->document &&
+                    store_document_get(a->store, first->document, false, &p, &d, NULL) &&
+                    d.name;
+    snprintf(a->title, sizeof a->title, "%.200s", document ? d.name : s->title);
+    a->titled = s->titled;
+    pool_free(&p);
 }
 
 static bool show(struct app *a, int64_t session, int64_t run, struct err *e)
@@ -266,8 +289,7 @@ static bool show(struct app *a, int64_t session, int64_t run, struct err *e)
             a->session = session;
             live_recorder_close(a);
         }
-        snprintf(a->title, sizeof a->title, "%.200s", s.title);
-        a->titled = s.titled;
+        take_title(a, &s, &r[0]);
         list_runs(a, r, n, chosen->id);
         live_origin_stored(a, chosen);
         free(a->source); /* a prompt may be run again; a document is not on screen */
