@@ -402,7 +402,9 @@ static void on_step(struct app *a, const struct mail *m)
     flow_begin(&a->flow, FLOW_REPLY);
     begin_recording(a, m);
     a->branch.on = false;
-    if (a->step.of > 1)
+    if (a->step.of > 1 && a->step.kind == STORE_SUMMARY)
+        app_say(a, VM_INFO, "chosen of %u: part %u", a->step.of, a->step.no);
+    else if (a->step.of > 1)
         app_say(a, VM_INFO, "part %u of %u", a->step.no, a->step.of);
     else
         *a->message = 0;

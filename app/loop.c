@@ -132,6 +132,7 @@ static void report_frame(struct app *a)
     json_int(&b, "draw_us", (int64_t)(a->draw_ns / 1000));
     json_int(&b, "trace_us", (int64_t)(a->trace_ns / 1000));
     json_int(&b, "decode_us", (int64_t)(a->observed_ns / 1000));
+    json_num(&b, "progress", a->vm.message.progress, 4);
     json_cstr(&b, "message", a->message);
     json_close(&b, '}');
     buf_add_byte(&b, '\n');

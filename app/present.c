@@ -233,17 +233,19 @@ static void present_message(struct app *a, struct vm_message *m)
     m->text = a->message;
     m->progress = -1;
     m->banner = live_banner(a);
-    if (a->busy == BUSY_PREFILL && a->total) {
-        m->progress = (double)a->done / (double)a->total;
+    /* of several parts each is half read, half written; one chosen of them is no part */
+    bool parts = a->job == JOB_SUMMARIZE && a->step.of > 1 && a->step.kind != STORE_SUMMARY;
+    if (a->busy == BUSY_PREFILL && (a->total || parts)) {
+        double share = a->total ? (double)a->done / (double)a->total : 0;
+        m->progress = parts ? (a->step.no - 1 + share / 2) / a->step.of : share;
         m->severity = VM_INFO;
-        m->text = a->step.of > 1 && a->job != JOB_COMPARE
-                      ? print(a, "reading part %u of %u; Esc stops", a->step.no, a->step.of)
-                      : "reading; Esc stops";
+        m->text = parts ? print(a, "reading part %u of %u; Esc stops", a->step.no, a->step.of)
+                        : "reading; Esc stops";
     } else if (a->judges) {
         m->progress = (double)a->judged / (double)a->judges;
         m->severity = VM_INFO;
         m->text = "asking parts which of the summaries they support; Esc stops";
-    } else if (a->job == JOB_SUMMARIZE && a->busy == BUSY_DECODE && a->step.of > 1) {
+    } else if (a->busy == BUSY_DECODE && parts) {
         m->progress = (a->step.no - 0.5) / a->step.of;
     }
 }
