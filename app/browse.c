@@ -135,11 +135,14 @@ unsigned browse_replay(struct app *a)
 
 unsigned browse_delete(struct app *a)
 {
+    int64_t id = browse_selected(a);
+    return id ? browse_delete_session(a, id) : EFFECT_NONE;
+}
+
+unsigned browse_delete_session(struct app *a, int64_t id)
+{
     struct app_sessions *s = &a->sessions;
     struct err e = {0};
-    int64_t id = browse_selected(a);
-    if (!id)
-        return EFFECT_NONE;
     if (id == a->session && app_running(a)) {
         app_say(a, VM_WARN, "this session is being written to; Esc stops the reply");
         return EFFECT_DRAW;
@@ -151,11 +154,16 @@ unsigned browse_delete(struct app *a)
     if (s->n_deleted == max)
         memmove(s->deleted, s->deleted + 1, --s->n_deleted * sizeof *s->deleted);
     s->deleted[s->n_deleted++] = id;
-    reload(a);
-    s->selected = at < s->n ? at : s->n ? s->n - 1 : 0;
-    preview(a);
+    if (a->view == VM_SESSIONS) {
+        bool selected = id == browse_selected(a);
+        reload(a);
+        if (selected) /* the next one takes its place */
+            s->selected = at < s->n ? at : s->n ? s->n - 1 : 0;
+        preview(a);
+    }
     app_say(a, VM_INFO,
-            "session %" PRId64 " deleted; u brings it back until terra starts again", id);
+            "session %" PRId64 " deleted; u %sbrings it back until terra starts again", id,
+            a->view == VM_SESSIONS ? "" : "in the sessions view ");
     return EFFECT_DRAW;
 }
 
@@ -168,7 +176,13 @@ unsigned browse_undo(struct app *a)
         return EFFECT_DRAW;
     }
     int64_t id = s->deleted[s->n_deleted - 1];
-    if (!store_session_undelete(a->store, id, &e))
+    bool back = store_session_undelete(a->store, id, &e);
+    while (!back && e.kind == ERR_CHECK && --s->n_deleted) { /* gone for good: the one before */
+        id = s->deleted[s->n_deleted - 1];
+        e = (struct err){0};
+        back = store_session_undelete(a->store, id, &e);
+    }
+    if (!back)
         return app_fail(a, &e);
     s->n_deleted--;
     reload(a);

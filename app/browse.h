@@ -16,7 +16,8 @@ void browse_search(struct app *a, const char *words);
 void browse_move(struct app *a, long by);
 unsigned browse_open(struct app *a);
 unsigned browse_replay(struct app *a);
-unsigned browse_delete(struct app *a);
+unsigned browse_delete(struct app *a); /* the selected one */
+unsigned browse_delete_session(struct app *a, int64_t id);
 unsigned browse_undo(struct app *a);
 unsigned browse_sort(struct app *a);
 unsigned browse_rename(struct app *a, const char *title); /* NULL: ask */

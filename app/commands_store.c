@@ -79,16 +79,11 @@ unsigned do_delete(struct app *a, const char *arg)
         app_say(a, VM_WARN, "delete ID, or d in the sessions view");
         return EFFECT_DRAW;
     }
-    struct err e = {0};
-    if (!*arg)
-        return browse_delete(a);
-    if (!store_session_delete(a->store, number(arg), &e))
-        return app_fail(a, &e);
-    app_say(a, VM_INFO, "session %" PRId64 " deleted; u in the sessions view brings it back",
-            number(arg));
-    if (a->sessions.n_deleted < sizeof a->sessions.deleted / sizeof *a->sessions.deleted)
-        a->sessions.deleted[a->sessions.n_deleted++] = number(arg);
-    return EFFECT_DRAW;
+    if (*arg && !number(arg)) {
+        app_say(a, VM_WARN, "delete ID: '%.40s' is not the number of a session", arg);
+        return EFFECT_DRAW;
+    }
+    return *arg ? browse_delete_session(a, number(arg)) : browse_delete(a);
 }
 
 unsigned do_undo(struct app *a, const char *arg)

@@ -220,6 +220,15 @@ static unsigned edit_outside(struct app *a)
     return EFFECT_DRAW | EFFECT_REDRAW;
 }
 
+/* The list follows the words that are typed. */
+static void search_typed(struct app *a)
+{
+    size_t n;
+    const char *text = line_edit_text(a->edit, &n);
+    if (a->input == INPUT_SEARCH && strcmp(text, a->sessions.query) != 0)
+        browse_search(a, text);
+}
+
 static unsigned feed(struct app *a, const struct key *k)
 {
     size_t used;
@@ -237,12 +246,7 @@ static unsigned feed(struct app *a, const struct key *k)
         if (used == 0)
             break;
     }
-    if (a->input == INPUT_SEARCH) {
-        size_t n;
-        const char *text = line_edit_text(a->edit, &n);
-        if (strcmp(text, a->sessions.query) != 0)
-            browse_search(a, text);
-    }
+    search_typed(a);
     return effect;
 }
 
@@ -292,8 +296,10 @@ static unsigned paste(struct app *a, const struct key *k)
         a->view = VM_MAIN;
         a->focus = VM_PROMPT;
     }
-    if (a->edit)
+    if (a->edit) {
         line_edit_paste(a->edit, k->text, k->n);
+        search_typed(a);
+    }
     return EFFECT_DRAW;
 }
 
@@ -351,6 +357,10 @@ unsigned input_key(struct app *a, const struct key *k)
         return paste(a, k);
     if (a->edit && (a->input != INPUT_PROMPT || (a->focus == VM_PROMPT && a->view == VM_MAIN)))
         return line_key(a, k);
+    if (k->code == K_ESC && a->view == VM_SESSIONS && *a->sessions.query && !app_running(a)) {
+        browse_search(a, ""); /* before the view is left */
+        return EFFECT_DRAW;
+    }
     enum command c = command_for_key(a->bindings, k, present_scope(a));
     if (c != COMMANDS)
         return command_run(a, c, "") | EFFECT_DRAW;

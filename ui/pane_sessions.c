@@ -10,15 +10,29 @@
 
 #define BESIDE_W 120 /* columns from which the preview is beside the list */
 
+/* Bytes of a long query to leave out, so that what is in front of the cursor fits. */
+static size_t query_start(const char *query, size_t cursor, int room)
+{
+    size_t at = 0;
+    struct glyph g;
+    while (at < cursor && text_width(query + at, cursor - at) > room)
+        at += text_glyph(query + at, cursor - at, &g);
+    return at;
+}
+
 static void draw_search(struct surface *s, const struct theme *t, const struct vm_sessions *vm,
                         int *cx, int *cy)
 {
     struct style dim = theme_style(t, ROLE_DIM);
     const char *query = vm->query ? vm->query : "";
+    size_t n = strlen(query), cursor = vm->cursor < n ? vm->cursor : n;
+    size_t skip = vm->editing ? query_start(query, cursor, s->w / 3) : 0;
+    query += skip;
+    cursor -= skip;
     int x = surface_text(s, 0, 0, "sessions  ", theme_style(t, ROLE_TITLE));
     x = surface_text(s, x, 0, "/", theme_style(t, vm->editing ? ROLE_FOCUS : ROLE_DIM));
     if (vm->editing) {
-        *cx = x + text_width(query, vm->cursor < strlen(query) ? vm->cursor : strlen(query));
+        *cx = x + text_width(query, cursor);
         *cy = 0;
     }
     int end = surface_textn(s, x, 0, s->w / 3, query, strlen(query), theme_style(t, ROLE_TEXT));
@@ -82,19 +96,19 @@ static void draw_columns(struct surface *s, const struct theme *t, int y)
     surface_text(s, x, y, "title", dim);
 }
 
-/* Text with [bracketed] hits picked out. */
+/* Text with [bracketed] hits picked out; without a search brackets are the text's own. */
 static void draw_preview(struct surface *s, const struct theme *t, const struct vm_sessions *vm)
 {
     const char *text = vm->preview ? vm->preview : "";
     size_t n = strlen(text), at = 0, len;
-    bool newline, hit = false;
+    bool newline, hit = false, marks = vm->query && vm->query[0];
     for (int y = 0; at < n && y < s->h; y++) {
         size_t used = text_line(text + at, n - at, s->w, &len, &newline);
         struct glyph g;
         int x = 0;
         for (size_t i = at, k; i < at + len; i += k) {
             k = text_glyph(text + i, at + len - i, &g);
-            hit = hit || text[i] == '[';
+            hit = hit || (marks && text[i] == '[');
             x = surface_textn(s, x, y, g.width, text + i, k,
                               theme_style(t, hit ? ROLE_FOUND : ROLE_TEXT));
             hit = hit && text[i] != ']';

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import unittest
 
@@ -136,6 +137,45 @@ class Stored(TuiTest):
         t.wait_screen("preview of 1")
         t.keys("Enter")
         t.wait(view="main", session=1)
+
+    def test_search_by_paste_and_escape(self) -> None:
+        self.runs(2)
+        t = self.sessions()
+        t.keys("/")
+        t.wait(input="search")
+        t.tmux("set-buffer", "no such words")
+        t.tmux("paste-buffer", "-p")
+        t.wait_screen("no session matches")
+        t.keys("Enter")
+        t.wait(input="prompt", view="sessions")
+        self.assertIn("Esc clears the search", t.screen())
+        t.keys("Escape")
+        t.wait_screen("searches all prompts")
+        self.assertIn("doc1.txt", t.screen())
+        t.wait(view="sessions")
+        t.keys("Escape")
+        t.wait(view="main")
+
+    def test_delete_by_number_and_undo_past_what_is_gone(self) -> None:
+        self.runs(3)
+        t = self.sessions()
+        for line, said in (("delete one", "'one' is not the number"), ("delete 1", "deleted"),
+                           ("delete 3", "session 3 deleted")):
+            t.keys(":")
+            t.wait(input="command")
+            t.type(line)
+            t.keys("Enter")
+            t.wait(lambda s, w=said: w in s["message"], input="prompt", view="sessions")
+        self.assertEqual(self.listed(t), [2])
+        db = sqlite3.connect(self.home.db, isolation_level=None)
+        db.execute("DELETE FROM session WHERE id = 3")  # as another process may do
+        db.close()
+        t.keys("u")
+        t.wait(lambda s: s["message"] == "session 1 is back")
+        self.assertEqual(sorted(self.listed(t)), [1, 2])
+
+    def listed(self, t: Tui) -> list[int]:
+        return [int(i) for i in re.findall(r"^[> ][*! ] +(\d+)  ", t.screen(), re.MULTILINE)]
 
     def test_deleted_sessions_are_gone_after_a_restart(self) -> None:
         self.runs(2)

@@ -723,6 +723,52 @@ static void session_under_the_mouse(void **state)
             surface_free(&s);
         }
     sample_close(&sample);
+
+/* The end of a search too long for its place is what is being typed. */
+static void search_shows_its_cursor(void **state)
+{
+    (void)state;
+    struct sample sample;
+    struct surface s;
+    struct buf out = {0};
+    int cx, cy;
+    sample_open(&sample);
+    sample.vm.sessions.query = "the first of many words, and the last one";
+    sample.vm.sessions.cursor = strlen(sample.vm.sessions.query);
+    surface_open(&s, 80, 20);
+    pane_sessions(&s, &plain, &sample.vm.sessions, &cx, &cy);
+    surface_dump(&s, &out);
+    assert_non_null(strstr(buf_str(&out), "and the last one"));
+    assert_null(strstr(buf_str(&out), "the first"));
+    assert_int_equal(cx, 11 + 80 / 3);
+    assert_int_equal(cy, 0);
+    buf_free(&out);
+    surface_free(&s);
+    sample_close(&sample);
+}
+
+static struct style preview_style(const char *query)
+{
+    struct sample sample;
+    struct surface s;
+    int cx, cy;
+    sample_open(&sample);
+    sample.vm.sessions.query = query;
+    sample.vm.sessions.preview = "[the docs]";
+    surface_open(&s, 80, 20);
+    pane_sessions(&s, &plain, &sample.vm.sessions, &cx, &cy);
+    struct style st = s.cells[17 * 80 + 1].style;
+    surface_free(&s);
+    sample_close(&sample);
+    return st;
+}
+
+static void brackets_are_hits_only_of_a_search(void **state)
+{
+    (void)state;
+    assert_int_equal(preview_style("docs").attr, theme_style(&plain, ROLE_FOUND).attr);
+    assert_int_equal(preview_style("").attr, theme_style(&plain, ROLE_TEXT).attr);
+    assert_int_not_equal(preview_style("").attr, preview_style("docs").attr);
 }
 
 static void hostile_text_stays_text(void **state)
@@ -763,6 +809,9 @@ int main(void)
         cmocka_unit_test(inspector_without_choices_says_so),
         cmocka_unit_test(titles_show_that_they_are_cut),
         cmocka_unit_test(session_under_the_mouse),
+
+        cmocka_unit_test(search_shows_its_cursor),
+        cmocka_unit_test(brackets_are_hits_only_of_a_search),
         cmocka_unit_test(hostile_text_stays_text),
     };
     struct CMUnitTest tests[N_DRAWINGS + sizeof properties / sizeof *properties];
