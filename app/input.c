@@ -42,6 +42,8 @@ static unsigned dialog_key(struct app *a, const struct key *k)
         app_say(a, VM_INFO, "cancelled");
         return EFFECT_DRAW;
     }
+    if (is_rune(k, '?') || k->code == K_F1)
+        app_say(a, VM_INFO, "the key in front of a line chooses it, or arrows and Enter");
     if (k->code == K_ENTER)
         return dialog_done(a, d->selected);
     if (k->code == K_UP || k->code == K_LEFT)
@@ -407,7 +409,7 @@ static bool complete_argument(struct app *a, struct adding *to, enum command c, 
         complete_words(to, first ? "md json jsonl csv trace cast" : "");
         return !first;
     case COMMAND_map:
-        complete_words(to, first ? "csv svg" : "");
+        complete_words(to, first ? "csv svg ppm" : "");
         return !first;
     case COMMAND_metric:
         for (int m = 0; m < METRICS; m++)

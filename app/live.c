@@ -395,6 +395,8 @@ static void on_step(struct app *a, const struct mail *m)
     a->done = a->total = a->judges = 0;
     start_timeline(a);
     live_origin_begin(a, m);
+    if (!a->branch.on && m->step.no <= 1)
+        a->tok_read = -1; /* until it is known */
     if (a->branch.on)
         live_branch_note(a);
     else

@@ -109,7 +109,7 @@ void page_stats(struct app *a)
     begin(a, "numbers of this run");
     line(a, "# run");
     if (a->run.n == 0)
-        line(a, "nothing was run yet");
+        line(a, "%s", a->run_id ? "no token was written" : "nothing was run yet");
     else
         line(a, "tokens written      %zu", a->run.n);
     if (a->tok_total >= 0 && a->tok_read >= 0)

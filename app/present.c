@@ -87,7 +87,7 @@ void present_header(struct app *a, struct vm_header *h)
         h->blocks = terra_config_max_blocks(a->shape);
         h->units = a->shape->ff_block;
         h->dtype = a->dtype;
-        h->mode = config_text(a->config, CONFIG_MODE);
+        h->mode = a->shape->ff_block ? config_text(a->config, CONFIG_MODE) : "dense";
     }
     h->threads = setup_threads(a->config);
     struct terra_sampling s = setup_sampling_summary(a->config, a->args);

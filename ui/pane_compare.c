@@ -25,6 +25,9 @@ static void draw_head(struct surface *s, const struct theme *t, const struct vm_
                           vm->playing ? "playing" : "paused at", vm->token,
                           fmt_speed(vm->speed).s),
                   "tok %d", vm->token);
+    else if (vm->playing)
+        fit_brief(fit_add(&f, 2, theme_style(t, ROLE_FOCUS), "playing, %.3gx", vm->speed),
+                  "play %.3gx", vm->speed);
     fit_draw(&f, s, t, 0, 0, s->w, "  ", dim);
 }
 

@@ -229,6 +229,18 @@ class Stored(TuiTest):
         for side in ("A: sparse", "B: masked"):
             self.assertIn(f"compare, side {side}", screen)
 
+    def test_numbers_of_a_run_without_tokens(self) -> None:
+        self.runs()
+        db = sqlite3.connect(self.home.db, isolation_level=None)
+        db.executescript("DELETE FROM token; DELETE FROM trace")  # stopped while reading
+        db.close()
+        t = self.start("-c")
+        t.idle(session=1)
+        t.keys("5")
+        t.wait(view="page")
+        self.assertIn("no token was written", t.screen())
+        self.assertIn("run 1 of session 1", t.screen())
+
     def test_export(self) -> None:
         self.runs()
         t = self.sessions()
@@ -306,8 +318,8 @@ class Stored(TuiTest):
 
 
 class Compared(TuiTest):
-    def compare(self, line: str) -> Tui:
-        t = self.start("-n", "60", self.home.document())
+    def compare(self, line: str, tokens: int = 60) -> Tui:
+        t = self.start("-n", str(tokens), self.home.document())
         t.written()
         t.type(line)
         t.keys("Enter")
@@ -336,6 +348,12 @@ class Compared(TuiTest):
         self.assertTrue(pairs[0][0])
         self.assertEqual(pairs[0], pairs[1])
 
+    def test_playing_is_said_with_its_speed(self) -> None:
+        t = self.compare("/compare masked", 1500)
+        t.keys("-", "-", "-", "-", "-", "-", "Space")  # for twenty seconds
+        t.wait(playing=True)
+        t.wait_screen("play 0.0156x")
+
     def test_open_is_another_function(self) -> None:
         t = self.compare("/compare open")
         screen = t.screen()
@@ -352,6 +370,13 @@ class Compared(TuiTest):
         t.keys("Enter")
         t.wait(lambda s: "mode open" in s["message"])
         self.assertEqual(self.home.sql("select count(*) from run where kind = 'compare'"), [(0,)])
+
+    def test_dense_model_is_called_dense(self) -> None:
+        t = self.start(model=models() / "e2e-dense")
+        t.idle(focus="prompt")
+        header = t.screen().split("\n")[0]
+        self.assertIn("  dense", header)
+        self.assertNotIn("sparse", header)
 
     def test_dense_twin(self) -> None:
         t = self.compare(f"/compare model:{models() / 'e2e-dense'}")
@@ -522,6 +547,8 @@ class Documents(TuiTest):
 
     def test_long_document_cancelled(self) -> None:
         t = self.long()
+        t.keys("?")
+        t.wait(lambda s: "arrows and Enter" in s["message"], dialog=True)
         t.keys("Escape")
         t.wait(dialog=False)
         self.assertEqual(self.home.sql("select count(*) from run"), [(0,)])

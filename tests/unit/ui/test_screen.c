@@ -809,7 +809,6 @@ int main(void)
         cmocka_unit_test(inspector_without_choices_says_so),
         cmocka_unit_test(titles_show_that_they_are_cut),
         cmocka_unit_test(session_under_the_mouse),
-
         cmocka_unit_test(search_shows_its_cursor),
         cmocka_unit_test(brackets_are_hits_only_of_a_search),
         cmocka_unit_test(hostile_text_stays_text),
