@@ -723,6 +723,7 @@ static void session_under_the_mouse(void **state)
             surface_free(&s);
         }
     sample_close(&sample);
+}
 
 /* The end of a search too long for its place is what is being typed. */
 static void search_shows_its_cursor(void **state)
