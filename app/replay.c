@@ -133,10 +133,12 @@ static void echo_side(struct app *a, const struct store_run *r, const struct sto
                       size_t n, struct pool *p)
 {
     char line[ABOUT_TEXT], how[80] = "";
-    bool b = r->pair && r->pair != r->id, models = false;
+    bool b = false, models = false;
     for (size_t i = 0; i < n; i++)
-        if (list[i].id == r->pair || list[i].pair == r->id)
+        if (r->pair && list[i].pair == r->pair) {
+            b |= list[i].id < r->id;
             models |= list[i].model != r->model;
+        }
     if (!b)
         echo_text(a, r);
     if (r->n_read < r->n_in)

@@ -159,14 +159,9 @@ static void say_problems(struct app *a)
 /* The one of the command line. */
 static void open_session(struct app *a)
 {
-    const char *name = a->args->session;
-    char *end = NULL;
-    int64_t session = name ? strtoll(name, &end, 10) : 0;
+    int64_t session = a->args->session ? strtoll(a->args->session, NULL, 10) : 0;
     struct err e = {0};
-    if (name && (end == name || *end || session <= 0))
-        app_say(a, VM_WARN, "--session: '%.40s' is not a number of 'terra logs list'", name);
-    else if (a->store &&
-             (session || (a->args->cont && store_session_last(a->store, &session, &e))))
+    if (a->store && (session || (a->args->cont && store_session_last(a->store, &session, &e))))
         replay_open_session(a, session);
 }
 

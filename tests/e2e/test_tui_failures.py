@@ -223,11 +223,9 @@ class Start(TuiTest):
         self.assertIn("(and 1", t.screen())  # more
 
     def test_no_such_session(self) -> None:
-        for name, why in (("999", "session 999"), ("one", "'one' is not a number")):
-            t = self.start("-s", name)
-            t.idle(focus="prompt")
-            self.assertIn(why, t.poll()["message"])
-            t.close()
+        t = self.start("-s", "999")
+        t.idle(focus="prompt")
+        self.assertIn("session 999", t.poll()["message"])
 
     def test_session_opened(self) -> None:
         t = self.start("-n", "10", self.home.document())
