@@ -154,9 +154,10 @@ static void on_progress(void *user, uint64_t done, uint64_t total)
         cli_progress(user, "reading %.0f%%", 100.0 * (double)done / (double)total);
 }
 
-bool cli_session(struct cli *c, uint32_t max_source, uint32_t max_target, struct err *e)
+bool cli_session_in(struct cli *c, enum terra_mode mode, uint32_t max_source,
+                    uint32_t max_target, struct err *e)
 {
-    struct terra_session_opts o = {.mode = setup_mode(&c->config),
+    struct terra_session_opts o = {.mode = mode,
                                    .threads = setup_threads(&c->config),
                                    .max_source = max_source,
                                    .max_target = max_target,
@@ -166,6 +167,11 @@ bool cli_session(struct cli *c, uint32_t max_source, uint32_t max_target, struct
                                    .user = c};
     c->session = terra_session_open(c->model, &o, e);
     return c->session != NULL;
+}
+
+bool cli_session(struct cli *c, uint32_t max_source, uint32_t max_target, struct err *e)
+{
+    return cli_session_in(c, setup_mode(&c->config), max_source, max_target, e);
 }
 
 void cli_store_path(const struct cli *c, struct buf *out)

@@ -41,6 +41,9 @@ bool cli_open(struct cli *c, const struct args *a, struct err *e);
 bool cli_model(struct cli *c, struct err *e); /* by --model and the like */
 /* quiet: neither choices nor times.  on_choices feeds the recorder. */
 bool cli_session(struct cli *c, uint32_t max_source, uint32_t max_target, struct err *e);
+/* In another mode than the settings'. */
+bool cli_session_in(struct cli *c, enum terra_mode mode, uint32_t max_source,
+                    uint32_t max_target, struct err *e);
 
 /* The history: for runs to be saved (failure is a message and, at the end, status 5). */
 void cli_record(struct cli *c);

@@ -1,7 +1,7 @@
 /* cmd_lens.c - `terra trace RUN --lens TOKEN`: the top token after each decoder layer.
  *
  * SPDX-License-Identifier: MIT */
-#include "app/cmd_lens.h"
+#include "app/cmd_stored.h"
 
 #include "app/lens.h"
 #include "app/summarize.h"
@@ -60,7 +60,7 @@ static bool print(struct cli *c, const struct lens *v, struct err *e)
     return ok;
 }
 
-/* The model on the command line must be the one that wrote the run. */
+/* The model that is open must be the one that wrote the run. */
 static bool same_model(struct cli *c, const struct store_run *r, struct pool *p, struct err *e)
 {
     struct store_model m;
@@ -69,8 +69,8 @@ static bool same_model(struct cli *c, const struct store_run *r, struct pool *p,
         return false;
     terra_model_info(c->model, &info);
     return memcmp(m.header_sha256, info.header_sha256, sizeof m.header_sha256) == 0 ||
-           err_set(e, ERR_CHECK, "run %" PRId64 " was written by another model: -m %s", r->id,
-                   m.path);
+           err_set(e, ERR_CHECK, "run %" PRId64 " was written by another model: %s %s", r->id,
+                   c->args->cmd == CMD_CHAT ? "/model" : "-m", m.path);
 }
 
 /* What the run read, from its prompt. */
@@ -101,14 +101,23 @@ static bool source(struct cli *c, const struct store_run *r, struct pool *p,
                     r->id, r->n_read, out->n));
 }
 
-/* By its mode, for open is another function. */
-static bool run_mode(struct cli *c, const struct store_run *r, struct err *e)
+/* Open is another function than the two others. */
+static enum terra_mode run_mode(const struct store_run *r)
 {
-    return c->args->mode || user_config_set(&c->config, CONFIG_MODE, store_mode_name[r->mode],
-                                            CONFIG_FLAG, "the run", e);
+    return r->mode == STORE_OPEN     ? TERRA_OPEN
+           : r->mode == STORE_MASKED ? TERRA_MASKED
+                                     : TERRA_SPARSE;
 }
 
-bool cmd_lens(struct cli *c, int64_t run, struct err *e)
+/* In place of the one that is open: two would need twice the memory. */
+static bool open_session(struct cli *c, enum terra_mode mode, struct err *e)
+{
+    terra_session_close(c->session);
+    return cli_session_in(c, mode, generate_max_source(c->shape), generate_max_target(c->shape),
+                          e);
+}
+
+bool cmd_lens(struct cli *c, int64_t run, uint32_t token, bool set_mode, struct err *e)
 {
     struct pool pool = {0};
     struct store_run r;
@@ -118,16 +127,18 @@ bool cmd_lens(struct cli *c, int64_t run, struct err *e)
     size_t n_pins = 0;
     int32_t *target;
     size_t n, forced;
-    bool ok = cli_model(c, e) && store_run_get(c->store, run, &pool, &r, e) &&
+    bool ok = (c->model || cli_model(c, e)) && store_run_get(c->store, run, &pool, &r, e) &&
               store_run_target(c->store, run, &pool, &target, &n, &forced, e) &&
               same_model(c, &r, &pool, e) && setup_pins(r.params, pin, &n_pins, e);
-    uint64_t at = ok ? forced + (uint64_t)c->args->lens : 0;
+    uint64_t at = ok ? forced + (uint64_t)token : 0;
     if (ok && at >= n)
         ok = err_set(e, ERR_CHECK, "run %" PRId64 " has %zu tokens, from 0", run, n - forced);
-    ok = ok && source(c, &r, &pool, &ids, e) && run_mode(c, &r, e) &&
-         cli_session(c, generate_max_source(c->shape), generate_max_target(c->shape), e) &&
+    ok = ok && source(c, &r, &pool, &ids, e) &&
+         open_session(c, set_mode ? setup_mode(&c->config) : run_mode(&r), e) &&
          lens_run(c->session, c->shape, &ids, target, at, pin, n_pins, &v, e) &&
          print(c, &v, e);
+    terra_session_close(c->session);
+    c->session = NULL;
     lens_free(&v);
     terra_ids_free(&ids);
     pool_free(&pool);

@@ -1,7 +1,7 @@
 /* cmd_logs.c - `terra logs`: stored sessions from a pipe.
  *
  * SPDX-License-Identifier: MIT */
-#include "app/cli.h"
+#include "app/cmd_stored.h"
 #include "data/export.h"
 #include "data/store.h"
 #include "engine/base/clock.h"
@@ -26,7 +26,7 @@ static const char *time_text(int64_t ms, char out[24])
     return out;
 }
 
-static bool session_id(struct cli *c, const char *text, int64_t *out, struct err *e)
+bool cmd_session_id(struct cli *c, const char *text, int64_t *out, struct err *e)
 {
     if (strcmp(text, "last") == 0)
         return store_session_last(c->store, out, e);
@@ -108,13 +108,14 @@ static void session_line(struct cli *c, const struct store_session *s, struct bu
     }
 }
 
-static bool logs_list(struct cli *c, struct err *e)
+bool cmd_sessions(struct cli *c, const char *words, struct err *e)
 {
     struct pool pool = {0};
     struct store_session *s;
     size_t n, n_all;
-    struct store_list_opts o = {.limit = c->args->limit > 0 ? (uint32_t)c->args->limit : 0};
-    bool ok = no_arg(c, e) && store_session_list(c->store, &o, &pool, &s, &n, &n_all, e);
+    struct store_list_opts o = {.search = words,
+                                .limit = c->args->limit > 0 ? (uint32_t)c->args->limit : 0};
+    bool ok = store_session_list(c->store, &o, &pool, &s, &n, &n_all, e);
     for (size_t i = 0; ok && i < n; i++) {
         struct buf b = {0};
         session_line(c, &s[i], &b);
@@ -129,23 +130,24 @@ static bool logs_list(struct cli *c, struct err *e)
     if (ok && n < n_all)
         cli_note(c, "%zu of %zu sessions", n, n_all);
     if (ok && n_all == 0)
-        ok = err_set(e, ERR_CHECK, "no sessions are stored");
+        ok = *words ? err_set(e, ERR_CHECK, "nothing matches '%s'", words)
+                    : err_set(e, ERR_CHECK, "no sessions are stored");
     pool_free(&pool);
     return ok;
 }
 
-static bool logs_search(struct cli *c, struct err *e)
+static bool logs_list(struct cli *c, struct err *e)
+{
+    return no_arg(c, e) && cmd_sessions(c, "", e);
+}
+
+bool cmd_search(struct cli *c, const char *words, struct err *e)
 {
     struct pool pool = {0};
     struct store_hit *hit;
     size_t n = 0;
-    struct buf words = {0};
-    for (int i = 1; i < c->args->n_pos; i++)
-        buf_printf(&words, "%s%s", i > 1 ? " " : "", c->args->pos[i]);
-    bool ok = words.len ? store_search(c->store, words.data,
-                                       c->args->limit > 0 ? (uint32_t)c->args->limit : 50,
-                                       &pool, &hit, &n, e)
-                        : err_set(e, ERR_USAGE, "usage: terra logs search WORDS");
+    uint32_t limit = c->args->limit > 0 ? (uint32_t)c->args->limit : 50;
+    bool ok = store_search(c->store, words, limit, &pool, &hit, &n, e);
     for (size_t i = 0; ok && i < n; i++) {
         struct buf b = {0};
         char when[24];
@@ -170,9 +172,19 @@ static bool logs_search(struct cli *c, struct err *e)
         buf_free(&b);
     }
     if (ok && n == 0)
-        ok = err_set(e, ERR_CHECK, "nothing matches '%s'", buf_str(&words));
-    buf_free(&words);
+        ok = err_set(e, ERR_CHECK, "nothing matches '%s'", words);
     pool_free(&pool);
+    return ok;
+}
+
+static bool logs_search(struct cli *c, struct err *e)
+{
+    struct buf words = {0};
+    for (int i = 1; i < c->args->n_pos; i++)
+        buf_printf(&words, "%s%s", i > 1 ? " " : "", c->args->pos[i]);
+    bool ok = words.len ? cmd_search(c, words.data, e)
+                        : err_set(e, ERR_USAGE, "usage: terra logs search WORDS");
+    buf_free(&words);
     return ok;
 }
 
@@ -202,23 +214,25 @@ static void like_line(struct cli *c, const struct store_like *l, const struct st
     buf_free(&b);
 }
 
-static bool logs_like(struct cli *c, struct err *e)
+bool cmd_token(const char *text, uint32_t *token, struct err *e)
+{
+    char *end;
+    errno = 0;
+    long n = strtol(text, &end, 10);
+    if (end == text || *end || errno || n < 0 || n > INT32_MAX)
+        return err_set(e, ERR_USAGE, "'%s' is not the number of a token", text);
+    *token = (uint32_t)n;
+    return true;
+}
+
+bool cmd_like(struct cli *c, int64_t run, uint32_t token, struct err *e)
 {
     struct pool pool = {0};
     struct store_like l;
-    struct store_like_opts o = {.limit = LIKE_HITS};
-    char *end;
-    if (c->args->n_pos != 3)
-        return err_set(e, ERR_USAGE, "usage: terra logs like RUN TOKEN");
+    struct store_like_opts o = {.run = run, .pos = token, .limit = LIKE_HITS};
     if (c->args->limit > 0)
         o.limit = c->args->limit < 10000 ? (uint32_t)c->args->limit : 10000;
-    errno = 0;
-    long pos = strtol(c->args->pos[2], &end, 10);
-    if (end == c->args->pos[2] || *end || errno || pos < 0 || pos > INT32_MAX)
-        return err_set(e, ERR_USAGE, "'%s' is not the number of a token", c->args->pos[2]);
-    o.pos = (uint32_t)pos;
-    bool ok =
-        cli_run_id(c, c->args->pos[1], &o.run, e) && store_like(c->store, &o, &pool, &l, e);
+    bool ok = store_like(c->store, &o, &pool, &l, e);
     for (size_t i = 0; ok && i < l.n; i++)
         like_line(c, &l, &l.hit[i]);
     if (ok)
@@ -229,6 +243,16 @@ static bool logs_like(struct cli *c, struct err *e)
         ok = err_set(e, ERR_CHECK, "no other token has stored choices");
     pool_free(&pool);
     return ok;
+}
+
+static bool logs_like(struct cli *c, struct err *e)
+{
+    int64_t run;
+    uint32_t token;
+    if (c->args->n_pos != 3)
+        return err_set(e, ERR_USAGE, "usage: terra logs like RUN TOKEN");
+    return cmd_token(c->args->pos[2], &token, e) && cli_run_id(c, c->args->pos[1], &run, e) &&
+           cmd_like(c, run, token, e);
 }
 
 /* What a run replied: the whole summary if it is the last step of one. */
@@ -316,7 +340,7 @@ static bool logs_show(struct cli *c, struct err *e)
     int64_t id;
     if (c->args->n_pos > 2)
         return one_arg(c, "[SESSION]", e);
-    if (!session_id(c, c->args->n_pos == 2 ? c->args->pos[1] : "last", &id, e))
+    if (!cmd_session_id(c, c->args->n_pos == 2 ? c->args->pos[1] : "last", &id, e))
         return false;
     if (c->args->reply_only)
         return last_reply(c, id, e);
@@ -328,7 +352,7 @@ static bool logs_export(struct cli *c, struct err *e)
 {
     int64_t id;
     if (!one_arg(c, "SESSION [--format FORMAT] [--output FILE]", e) ||
-        !session_id(c, c->args->pos[1], &id, e))
+        !cmd_session_id(c, c->args->pos[1], &id, e))
         return false;
     const char *format = c->args->format ? c->args->format : c->args->json ? "json" : "md";
     return export_as(c, id, format, e);
@@ -342,7 +366,8 @@ static bool logs_rm(struct cli *c, struct err *e)
         return err_set(e, ERR_USAGE, "usage: terra logs rm SESSION ...");
     for (int i = 1; i < c->args->n_pos; i++) {
         int64_t id;
-        if (!session_id(c, c->args->pos[i], &id, e) || !store_session_delete(c->store, id, e))
+        if (!cmd_session_id(c, c->args->pos[i], &id, e) ||
+            !store_session_delete(c->store, id, e))
             return false;
         cli_note(c, "session %" PRId64 " deleted", id);
     }

@@ -1,7 +1,7 @@
 /* cmd_replay.c - `terra replay`: a stored run again, at the speed it had, without its model.
  *
  * SPDX-License-Identifier: MIT */
-#include "app/cli.h"
+#include "app/cmd_stored.h"
 #include "app/reply.h"
 #include "app/signals.h"
 #include "data/export.h"
@@ -75,25 +75,12 @@ static bool play(struct cli *c, const struct store_run *run, const struct store_
     return !atomic_load(signals_cancel());
 }
 
-static bool replay(struct cli *c, struct err *e)
+bool cmd_play(struct cli *c, int64_t id, struct err *e)
 {
     struct pool pool = {0};
     struct store_run run;
     struct store_token *t;
     size_t n;
-    int64_t id;
-    if (!cli_store(c, true, e) || !cli_run_id(c, c->args->pos[0], &id, e))
-        return false;
-    if (c->args->format) {
-        const char *name = strcmp(c->args->format, "asciicast") ? c->args->format : "cast";
-        enum export_format f;
-        bool done = export_format_parse(name, &f, e) && export_run(c->store, id, f, stdout, e);
-        if (!done && cli_reader_gone()) {
-            c->out.broken = true;
-            err_set(e, ERR_CANCELLED, "closed pipe");
-        }
-        return done;
-    }
     bool ok = store_run_get(c->store, id, &pool, &run, e) &&
               store_tokens(c->store, id, &pool, &t, &n, e);
     if (ok && !play(c, &run, t, n))
@@ -103,6 +90,23 @@ static bool replay(struct cli *c, struct err *e)
                  (double)run.decode_ns / 1e9, store_status_name[run.status]);
     pool_free(&pool);
     return ok;
+}
+
+static bool replay(struct cli *c, struct err *e)
+{
+    int64_t id;
+    if (!cli_store(c, true, e) || !cli_run_id(c, c->args->pos[0], &id, e))
+        return false;
+    if (!c->args->format)
+        return cmd_play(c, id, e);
+    const char *name = strcmp(c->args->format, "asciicast") ? c->args->format : "cast";
+    enum export_format f;
+    bool done = export_format_parse(name, &f, e) && export_run(c->store, id, f, stdout, e);
+    if (!done && cli_reader_gone()) {
+        c->out.broken = true;
+        err_set(e, ERR_CANCELLED, "closed pipe");
+    }
+    return done;
 }
 
 int cmd_replay(const struct args *a)

@@ -1,8 +1,7 @@
 /* cmd_trace.c - `terra trace`: the units that every token of a stored run chose.
  *
  * SPDX-License-Identifier: MIT */
-#include "app/cli.h"
-#include "app/cmd_lens.h"
+#include "app/cmd_stored.h"
 #include "engine/base/json_out.h"
 
 #include <inttypes.h>
@@ -94,7 +93,7 @@ static bool trace(struct cli *c, struct err *e)
     if (!cli_store(c, true, e) || !cli_run_id(c, c->args->pos[0], &run, e))
         return false;
     if (c->args->lens >= 0)
-        return cmd_lens(c, run, e);
+        return cmd_lens(c, run, (uint32_t)c->args->lens, c->args->mode != NULL, e);
     bool ok = store_tokens(c->store, run, &pool, &token, &n, e) &&
               store_trace_get(c->store, run, enc ? STORE_ENC : STORE_DEC, &pool, &t, e);
     if (ok && t.n == 0)
