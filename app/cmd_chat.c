@@ -4,10 +4,8 @@
  * pipes: no screen control, no spinner, every number with its unit in words.
  *
  * SPDX-License-Identifier: MIT */
-#include "app/cli.h"
-#include "app/reply.h"
+#include "app/chat_impl.h"
 #include "app/signals.h"
-#include "data/export.h"
 #include "engine/base/xalloc.h"
 
 #include <errno.h>
@@ -16,18 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-struct chat {
-    struct cli c;
-    struct document doc;             /* of /load; text NULL: none */
-    struct buf last;                 /* last prompt, for /again and /compare */
-    struct reply reply;              /* its result, for /stats */
-    struct terra_ids source, target; /* of the last reply, for /continue */
-    const struct terra_model *by;    /* what wrote it; NULL: nothing */
-    int64_t run;                     /* as it is stored, RECORDER_LAST if it waits; 0: not */
-    char trouble[320];               /* of saving, as it was said last; "": none */
-    bool replied, tty, quit;
-};
 
 /* ---- prompts ------------------------------------------------------------------------ */
 
@@ -270,89 +256,6 @@ static bool do_set(struct chat *h, const char *arg, struct err *e)
     return change(h, k, arg + at, e);
 }
 
-static bool need_store(struct chat *h, struct err *e)
-{
-    if (h->c.store)
-        return true;
-    if (h->c.args->no_log)
-        return err_set(e, ERR_USAGE, "nothing is saved: --no-log");
-    return cli_store(&h->c, false, e);
-}
-
-static bool current_session(struct chat *h, int64_t *id, struct err *e)
-{
-    *id = h->c.recorder ? recorder_session(h->c.recorder) : h->c.want_session;
-    return *id > 0 || err_set(e, ERR_CHECK, "this session has nothing stored yet");
-}
-
-static bool do_rename(struct chat *h, const char *arg, struct err *e)
-{
-    int64_t id;
-    if (!*arg)
-        return err_set(e, ERR_USAGE, "/rename TITLE");
-    return need_store(h, e) && current_session(h, &id, e) &&
-           store_session_rename(h->c.store, id, arg, e);
-}
-
-static void show_turns(struct chat *h, int64_t id)
-{
-    struct pool pool = {0};
-    struct store_run *run;
-    size_t n;
-    struct err e = {0};
-    if (!store_run_list(h->c.store, id, &pool, &run, &n, &e)) {
-        cli_note(&h->c, "%s", e.msg);
-        n = 0;
-    }
-    for (size_t i = 0; i < n; i++) {
-        headless_text(&h->c.out, "> ", 2);
-        headless_text(&h->c.out, run[i].prompt, run[i].n_prompt < 400 ? run[i].n_prompt : 400);
-        headless_newline(&h->c.out);
-        headless_text(&h->c.out, run[i].output, run[i].n_output);
-        headless_newline(&h->c.out);
-    }
-    pool_free(&pool);
-}
-
-static bool do_open(struct chat *h, const char *arg, struct err *e)
-{
-    struct pool pool = {0};
-    struct store_session s;
-    char *end;
-    int64_t id = strtoll(arg, &end, 10);
-    if (end == arg || *end)
-        return err_set(e, ERR_USAGE, "/open ID, a number of 'terra logs list'");
-    bool ok = need_store(h, e) && store_session_get(h->c.store, id, &pool, &s, e);
-    if (ok) {
-        cli_record_end(&h->c);
-        h->by = NULL;
-        h->c.want_session = id;
-        show_turns(h, id);
-    }
-    pool_free(&pool);
-    return ok;
-}
-
-static bool do_export(struct chat *h, const char *arg, struct err *e)
-{
-    char format[16] = "md";
-    int at = 0;
-    int64_t id;
-    enum export_format f;
-    sscanf(arg, "%15s %n", format, &at);
-    if (!need_store(h, e) || !current_session(h, &id, e) || !export_format_parse(format, &f, e))
-        return false;
-    const char *path = at ? arg + at : "";
-    FILE *out = *path ? fopen(path, "wx") : stdout;
-    if (!out)
-        return err_set(e, ERR_RESOURCE, "%s: %s", path, strerror(errno));
-    bool ok = export_session(h->c.store, id, f, out, e);
-    if (out != stdout && fclose(out) != 0 && ok)
-        ok = err_set(e, ERR_RESOURCE, "%s: %s", path, strerror(errno));
-    fflush(stdout);
-    return ok;
-}
-
 static bool do_stats(struct chat *h, const char *arg, struct err *e)
 {
     const struct generate_result *r = &h->reply.result;
@@ -396,15 +299,15 @@ static const struct command {
     {"bye", "", "leave; so does Ctrl-D", do_bye},
     {"compare", "[masked|open|model:PATH]", "the last text two ways", do_compare},
     {"continue", "", "write on where the token limit ended the reply", do_continue},
-    {"export", "FORMAT [FILE]", "this session as md, json, jsonl or csv", do_export},
+    {"export", "FORMAT [FILE]", "this session as md, json, jsonl or csv", chat_export},
     {"help", "", "this list", do_help},
     {"load", "FILE", "read a document", do_load},
     {"log", "on|off", "save runs or not", do_log},
     {"model", "PATH", "use another model", do_model},
     {"new", "", "begin a new session", do_new},
-    {"open", "ID", "continue a stored session", do_open},
-    {"rename", "TITLE", "name this session; also /save", do_rename},
-    {"save", "TITLE", "as /rename", do_rename},
+    {"open", "ID", "continue a stored session", chat_open},
+    {"rename", "TITLE", "name this session; also /save", chat_rename},
+    {"save", "TITLE", "as /rename", chat_rename},
     {"set", "KEY VALUE", "change a setting; alone: list them", do_set},
     {"stats", "", "times of the last reply", do_stats},
     {"summarize", "[FILE]", "summarize the document", do_summarize},
@@ -531,11 +434,11 @@ static void resume(struct chat *h)
     int64_t last;
     bool ok = true;
     if (a->session) {
-        ok = do_open(h, a->session, &e);
+        ok = chat_open(h, a->session, &e);
     } else if (a->cont) {
-        ok = need_store(h, &e) && store_session_last(h->c.store, &last, &e);
+        ok = chat_need_store(h, &e) && store_session_last(h->c.store, &last, &e);
         snprintf(id, sizeof id, "%" PRId64, ok ? last : 0);
-        ok = ok && do_open(h, id, &e);
+        ok = ok && chat_open(h, id, &e);
     }
     complain(h, ok, &e);
 }
