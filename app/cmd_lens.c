@@ -23,6 +23,25 @@ static void add_units(struct buf *b, const struct lens *v, uint32_t layer, bool 
     }
 }
 
+/* For the chat, which has every number in words. */
+static void add_words(struct cli *c, const struct lens *v, uint32_t layer, struct buf *b)
+{
+    const struct lens_row *r = &v->row[layer];
+    size_t n = 0;
+    const char *text =
+        c->vocab && r->id[0] >= 0 ? terra_token_bytes(c->vocab, r->id[0], &n) : "";
+    if (r->id[0] < 0) {
+        buf_printf(b, "Layer %u cannot be read by the head; units ", layer);
+    } else {
+        buf_printf(b, "Layer %u would write '", layer);
+        buf_add(b, text, n);
+        buf_printf(b, "' with %.1f percent; the token written has rank %u; units ",
+                   100 * r->p[0], r->rank);
+    }
+    add_units(b, v, layer, false);
+    buf_add_str(b, ".\n");
+}
+
 static void add_row(struct cli *c, const struct lens *v, uint32_t layer, struct buf *b)
 {
     const struct lens_row *r = &v->row[layer];
@@ -51,10 +70,11 @@ static void add_row(struct cli *c, const struct lens *v, uint32_t layer, struct 
 static bool print(struct cli *c, const struct lens *v, struct err *e)
 {
     struct buf b = {0};
-    if (!c->args->json)
+    bool words = c->args->cmd == CMD_CHAT && !c->args->json;
+    if (!c->args->json && !words)
         buf_add_str(&b, "layer,id,p,rank,units\n");
     for (uint32_t l = 0; l < v->layers; l++)
-        add_row(c, v, l, &b);
+        (words ? add_words : add_row)(c, v, l, &b);
     bool ok = cli_output(c, buf_str(&b), b.len, e);
     buf_free(&b);
     return ok;
