@@ -20,7 +20,11 @@ struct chat {
     struct terra_ids source, target; /* of the last reply, for /continue */
     const struct terra_model *by;    /* what wrote it; NULL: nothing */
     int64_t run;                     /* as it is stored, RECORDER_LAST if it waits; 0: not */
-    char trouble[320];               /* of saving, as it was said last; "": none */
+    int64_t seen;                    /* of /lens, /like and /replay: as `run`, or a summary's
+                                        last, or what /open showed last */
+    int64_t deleted[32];             /* sessions, to undo, newest last */
+    size_t n_deleted;
+    char trouble[320]; /* of saving, as it was said last; "": none */
     bool replied, tty, quit;
 };
 
@@ -30,5 +34,12 @@ bool chat_need_store(struct chat *h, struct err *e);
 bool chat_rename(struct chat *h, const char *arg, struct err *e);
 bool chat_open(struct chat *h, const char *arg, struct err *e);
 bool chat_export(struct chat *h, const char *arg, struct err *e);
+bool chat_sessions(struct chat *h, const char *arg, struct err *e);
+bool chat_find(struct chat *h, const char *arg, struct err *e);
+bool chat_delete(struct chat *h, const char *arg, struct err *e);
+bool chat_undo(struct chat *h, const char *arg, struct err *e);
+bool chat_lens(struct chat *h, const char *arg, struct err *e);
+bool chat_like(struct chat *h, const char *arg, struct err *e);
+bool chat_replay(struct chat *h, const char *arg, struct err *e);
 
 #endif

@@ -68,8 +68,9 @@ static int64_t newest_run(const struct recorder *r)
 /* Before other runs follow the last reply's. */
 static void settle_run(struct chat *h)
 {
-    if (h->run == RECORDER_LAST)
-        h->run = h->c.recorder ? recorder_run_id(h->c.recorder) : 0;
+    int64_t id = h->c.recorder ? recorder_run_id(h->c.recorder) : 0;
+    h->run = h->run == RECORDER_LAST ? id : h->run;
+    h->seen = h->seen == RECORDER_LAST ? id : h->seen;
 }
 
 static bool write_reply(struct chat *h, struct err *e)
@@ -77,7 +78,7 @@ static bool write_reply(struct chat *h, struct err *e)
     bool ok = reply_open(&h->c, &h->reply, e) && reply_run(&h->c, &h->reply, e);
     h->replied = h->reply.result.n_tokens > 0;
     h->by = h->replied ? h->c.model : NULL;
-    h->run = newest_run(h->c.recorder);
+    h->run = h->seen = newest_run(h->c.recorder);
     return ok;
 }
 
@@ -154,7 +155,10 @@ static bool do_summarize(struct chat *h, const char *arg, struct err *e)
         return false;
     if (!h->doc.text)
         return err_set(e, ERR_USAGE, "no document: /load FILE, or /summarize FILE");
-    return cli_summarize(&h->c, &h->doc, &none, e);
+    if (!cli_summarize(&h->c, &h->doc, &none, e))
+        return false;
+    h->seen = newest_run(h->c.recorder);
+    return true;
 }
 
 /* The next run opens a recorder by the settings as they are then, in the same session. */
@@ -173,6 +177,7 @@ static bool do_new(struct chat *h, const char *arg, struct err *e)
     h->c.want_session = -1; /* none of the options' */
     buf_clear(&h->last);
     h->by = NULL;
+    h->seen = 0;
     return true;
 }
 
@@ -256,6 +261,24 @@ static bool do_set(struct chat *h, const char *arg, struct err *e)
     return change(h, k, arg + at, e);
 }
 
+static bool do_style(struct chat *h, const char *arg, struct err *e)
+{
+    struct cli *c = &h->c;
+    const char *name;
+    int32_t id;
+    if (!*arg && c->shape->n_control == 0)
+        return err_set(e, ERR_CHECK, "%s has no control words", c->shape->name);
+    if (!*arg) {
+        for (uint32_t i = 0; i < c->shape->n_control; i++) {
+            const char *known = c->shape->control[i].name;
+            headless_text(&c->out, known, strlen(known));
+            headless_newline(&c->out);
+        }
+        return true;
+    }
+    return setup_style(c->shape, arg, &id, &name, e) && change(h, CONFIG_STYLE, arg, e);
+}
+
 static bool do_stats(struct chat *h, const char *arg, struct err *e)
 {
     const struct generate_result *r = &h->reply.result;
@@ -295,22 +318,57 @@ static const struct command {
     const char *name, *operand, *help;
     bool (*run)(struct chat *h, const char *arg, struct err *e);
 } commands[] = {
-    {"again", "", "the last prompt once more", do_again},
+    {"again", "", "the last prompt once more; also /regenerate", do_again},
     {"bye", "", "leave; so does Ctrl-D", do_bye},
     {"compare", "[masked|open|model:PATH]", "the last text two ways", do_compare},
     {"continue", "", "write on where the token limit ended the reply", do_continue},
+    {"delete", "ID", "delete a stored session", chat_delete},
     {"export", "FORMAT [FILE]", "this session as md, json, jsonl or csv", chat_export},
+    {"find", "TEXT", "the stored prompts and replies with these words", chat_find},
     {"help", "", "this list", do_help},
+    {"lens", "[TOKEN]",
+     "what the model would write after each decoder layer in place of a token of the last "
+     "reply, from 0; alone: of its last one",
+     chat_lens},
+    {"like", "[TOKEN]", "the stored tokens whose choices agree most with such a token",
+     chat_like},
     {"load", "FILE", "read a document", do_load},
     {"log", "on|off", "save runs or not", do_log},
     {"model", "PATH", "use another model", do_model},
     {"new", "", "begin a new session", do_new},
     {"open", "ID", "continue a stored session", chat_open},
+    {"regenerate", "", "as /again", do_again},
     {"rename", "TITLE", "name this session; also /save", chat_rename},
+    {"replay", "[RUN]", "a stored run, or the last reply, at its own speed", chat_replay},
     {"save", "TITLE", "as /rename", chat_rename},
+    {"sessions", "[WORDS]", "the stored sessions, or those with these words", chat_sessions},
     {"set", "KEY VALUE", "change a setting; alone: list them", do_set},
     {"stats", "", "times of the last reply", do_stats},
+    {"style", "NAME", "what to write, a control word of the model; alone: list them", do_style},
     {"summarize", "[FILE]", "summarize the document", do_summarize},
+    {"undo", "", "bring back the session deleted last", chat_undo},
+};
+
+/* Commands of the terminal application that need a screen, and what there is without one. */
+static const struct {
+    const char *name, *instead;
+} on_screen[] = {
+    {"back", "/bye leaves"},
+    {"block", "`terra trace last` has the choices of every block"},
+    {"copy", "`terra logs show -r` prints the last reply"},
+    {"goto", "/lens and /like take the number of a token"},
+    {"inspect", "`terra trace last` has the choices of every token"},
+    {"latency", "/stats has the times"},
+    {"layer", "`terra trace last --layer N` has its choices"},
+    {"main", "/bye leaves"},
+    {"map", "`terra trace last` has the numbers"},
+    {"metric", "`terra trace last` and `terra stats last` have the numbers"},
+    {"mouse", "there is no mouse here"},
+    {"stage", "`terra trace last --stage enc` has the encoder's choices"},
+    {"stop", "Ctrl-C ends a reply"},
+    {"theme", "there are no colors here"},
+    {"whatif", "it needs a token and a block under the cursor"},
+    {"zoom", "`terra trace last` has the numbers"},
 };
 
 static bool do_help(struct chat *h, const char *arg, struct err *e)
@@ -329,28 +387,46 @@ static bool do_help(struct chat *h, const char *arg, struct err *e)
     return true;
 }
 
+static bool is_name(const char *name, const char *line)
+{
+    size_t n = strcspn(line, " \t");
+    return strlen(name) == n && memcmp(name, line, n) == 0;
+}
+
 /* The command that `line` begins with the name of; NULL: none. */
 static const struct command *find_command(const char *line)
 {
-    size_t n = strcspn(line, " \t");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (strlen(commands[i].name) == n && memcmp(commands[i].name, line, n) == 0)
+        if (is_name(commands[i].name, line))
             return &commands[i];
+    return NULL;
+}
+
+/* What there is instead of the command of the screen that `line` begins with; NULL: none. */
+static const char *find_on_screen(const char *line)
+{
+    for (size_t i = 0; i < sizeof on_screen / sizeof *on_screen; i++)
+        if (is_name(on_screen[i].name, line))
+            return on_screen[i].instead;
     return NULL;
 }
 
 /* "/word", whatever the word; ":word", as an editor has it, only for a command's name. */
 static bool is_command(const char *line)
 {
-    return (line[0] == '/' && line[1] != '/') || (line[0] == ':' && find_command(line + 1));
+    return (line[0] == '/' && line[1] != '/') ||
+           (line[0] == ':' && (find_command(line + 1) || find_on_screen(line + 1)));
 }
 
 static bool command(struct chat *h, char *line, struct err *e)
 {
     size_t n = strcspn(line, " \t");
     const struct command *known = find_command(line);
+    const char *instead = find_on_screen(line);
     if (known)
         return known->run(h, line + n + strspn(line + n, " \t"), e);
+    if (instead)
+        return err_set(e, ERR_USAGE, "/%.*s: only on a screen; %s", (int)n, line, instead);
     return err_set(e, ERR_USAGE,
                    "no command /%.*s; /help lists them (// begins a prompt with /)",
                    n < 40 ? (int)n : 40, line);

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -148,6 +149,137 @@ class Chat(Case):
         ended = self.rows("SELECT kind, status FROM run ORDER BY id")
         cut = ("compare", "cancelled")
         self.assertEqual(ended, [("chat", "length"), cut, cut, ("chat", "length")])
+
+    def test_every_command_of_the_screen_is_known(self) -> None:
+        """Done, or answered by what there is instead."""
+        table = (ROOT / "app/commands.def").read_text(encoding="utf-8")
+        names = re.findall(r'(?m)^CMD\(\w+, "(\w+)"', table)
+        self.assertIn("zoom", names)
+        self.assertIn("sessions", names)
+        listed = re.findall(r"(?m)^/(\w+)", self.chat("/help").out)
+        on_screen = set()
+        for name in names:
+            done = self.chat(f"/{name}", f":{name}")  # a prompt would be stored
+            self.assertNotIn("no command", done.err)
+            if f"/{name}: only on a screen; " in done.err:
+                on_screen.add(name)
+        self.assertEqual(set(names) - on_screen - set(listed), set())
+        self.assertEqual(on_screen & set(listed), set())
+        self.assertLessEqual({"zoom", "metric", "theme", "mouse"}, on_screen)
+        self.assertEqual(self.stored(), 0)
+
+    def test_lists_are_those_of_logs(self) -> None:
+        self.chat("a cat", "/new", "a dog", "/rename Pets")
+        self.assertEqual(self.chat("/sessions").out, self.works("logs", "list").out)
+        self.assertEqual(self.chat("/find cat").out, self.works("logs", "search", "cat").out)
+        hits = self.chat("/find dog", options=("--json",)).of("hit")
+        self.assertEqual([(h["session"], h["run"]) for h in hits], [(2, 2)])
+        found = self.chat("/sessions cat", options=("--json",)).of("session")
+        self.assertEqual([s["id"] for s in found], [1])
+        done = self.chat("/sessions mouse", "/find mouse", "/find")
+        self.assertEqual(done.out, "")
+        self.assertEqual(done.err.count("nothing matches 'mouse'"), 2)
+        self.assertIn("/find TEXT", done.err)
+        fresh = self.chat("one more", "/sessions one", options=("--json",)).of("session")
+        self.assertEqual([s["runs"] for s in fresh], [1])
+
+    def test_delete_and_undo(self) -> None:
+        self.chat("one", "/new", "two", "/new", "three")
+        lines = ("/undo", "/delete 2", "/delete 1", "/undo", "/delete 9", "/delete", "/open 2")
+        done = self.chat(*lines)
+        self.assertIn("nothing was deleted here", done.err)
+        self.assertIn("session 1 is back", done.err)
+        self.assertIn("no such session", done.err)
+        self.assertIn("/delete ID", done.err)
+        self.assertIn("session 2 was deleted", done.err)
+        left = "SELECT id FROM session WHERE deleted_ms IS NULL ORDER BY id"
+        self.assertEqual(self.rows(left), [(1,), (3,)])
+
+    def test_delete_of_its_own_session(self) -> None:
+        done = self.chat("one", "/delete 1", "/rename gone", "two", "/undo", "three")
+        self.assertIn("nothing stored yet", done.err)
+        runs = "SELECT session_id, prompt FROM run ORDER BY id"
+        self.assertEqual(self.rows(runs), [(1, b"one"), (2, b"two"), (2, b"three")])
+        self.assertEqual(self.rows("SELECT count(*) FROM session WHERE deleted_ms > 0"), [(0,)])
+        self.chat("/delete 2", "/undo", "four", options=("-s", "2"))
+        self.assertEqual(self.rows(runs)[-1], (2, b"four"))
+
+    def test_lens_and_like_look_at_the_last_reply(self) -> None:
+        done = self.chat("one", "two", "/lens", "/like", "/lens 0", "/like 0", options=("--json",))
+        for kind in ("lens", "like"):
+            told = done.of(kind)
+            for token in ("2", "0"):
+                lens = ("trace", "2", "--lens", token)
+                args = lens if kind == "lens" else ("logs", "like", "2", token)
+                rows = self.works(*args, "--json").of(kind)
+                self.assertGreater(len(rows), 1)
+                self.assertEqual(told[: len(rows)], rows)
+                del told[: len(rows)]
+            self.assertEqual(told, [])
+        words = self.chat("/open 1", "/lens 1", "/lens 3", "/lens x", "/like 3").out
+        self.assertRegex(words, r"Layer 0 would write '.*' with [0-9.]+ percent; the token written")
+
+    def test_lens_leaves_the_settings_alone(self) -> None:
+        """Its mode is the run's, whatever the chat's is by then."""
+        lines = ("one", "/set mode masked", "/lens 0", "two", "/continue")
+        done = self.chat(*lines, options=("--json", "--mode", "open"))
+        rows = self.works("trace", "1", "--lens", "0", "--json").of("lens")
+        self.assertEqual(done.of("lens"), rows)
+        modes = self.rows("SELECT mode FROM run ORDER BY id")
+        self.assertEqual(modes, [("open",), ("masked",), ("masked",)])
+
+    def test_what_needs_a_stored_reply(self) -> None:
+        text = self.write("doc.txt", TEXT)
+        for lines in (("/lens",), ("/log off", "one", "/lens"), ("one", "/new", "/lens")):
+            done = self.chat(*lines, "/like", "/replay")
+            self.assertEqual(done.err.count("no reply to look at is stored"), 3, lines)
+        done = self.chat("one", "/lens 3", "/lens x", "/like -1", f"/set model {DENSE}", "/lens")
+        self.assertIn("has 3 tokens, from 0", done.err)
+        self.assertIn("'x' is not the number of a token", done.err)
+        self.assertIn("'-1' is not the number of a token", done.err)
+        self.assertIn(f"written by another model: /model {SPARSE}", done.err)
+        done = self.chat("one", f"/summarize {text}", "/replay")
+        newest = self.rows("SELECT max(id) FROM run")[0][0]
+        self.assertIn(f"run {newest}: ", done.err)
+
+    def test_replay(self) -> None:
+        reply = self.chat("one").out
+        self.assertEqual(self.chat("/replay 1", "/replay last").out, 2 * reply)
+        self.assertEqual(self.chat("/replay 1", "one", "/replay").out, 3 * reply)
+        done = self.chat("/replay 9", "/replay nine")
+        self.assertIn("no run 9", done.err)
+        self.assertIn("'nine' is not the number of a run", done.err)
+
+    def test_interrupt_stops_a_replay_alone(self) -> None:
+        self.chat("one")
+        with sqlite3.connect(self.db) as db:
+            db.execute("UPDATE token SET ns = 600000000000 WHERE pos = 2")
+            db.execute("UPDATE token SET text = CAST('x' AS BLOB)")
+        process = subprocess.Popen(
+            [TERRA, "chat", "-n", "3"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.env,
+        )
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(b"/replay 1\n")
+        process.stdin.flush()
+        self.assertEqual(os.read(process.stdout.fileno(), 1), b"x")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(b"two\n/bye\n", timeout=60)
+        self.assertEqual(process.returncode, 0, err)
+        self.assertIn(b"terra: stopped\n", err)
+        self.assertEqual(self.stored(), 2)
+
+    def test_style(self) -> None:
+        done = self.chat("/style", "/style title", "one", "/style nonsense", "two", "/regenerate")
+        self.assertEqual(done.out.split()[:2], ["title", "description"])
+        self.assertIn("no style 'nonsense'", done.err)
+        styles = [json.loads(p)["style"] for (p,) in self.rows("SELECT params FROM run")]
+        self.assertEqual(styles, ["title"] * 3)
+        prompts = self.rows("SELECT prompt FROM run ORDER BY id")
+        self.assertEqual(prompts, [(b"one",), (b"two",), (b"two",)])
 
 
 if __name__ == "__main__":
