@@ -128,7 +128,7 @@ $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay_main.o $(LIBS)
 	$(Q)$(CC) $(LDFLAGS_ALL) $< $(if $(FUZZING),-fsanitize=fuzzer,$(B)/tests/fuzz/replay_main.o) \
 	    $(LIBS) $(LIBS_ui) $(LIBS_data) $(LIBS_engine) -o $@
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -type f -name '*.d' 2>/dev/null)
 
 # ---- checking ----------------------------------------------------------------
 
@@ -192,21 +192,23 @@ deps: ## install what is missing (apt), or print the package names
 
 install: $(B)/terra ## honours DESTDIR and PREFIX
 	install -d $(bindir) $(datadir)/man/man1 $(datadir)/man/man5 $(datadir)/terra/models \
-	    $(datadir)/bash-completion/completions $(datadir)/zsh/site-functions $(datadir)/fish/vendor_completions.d
+	    $(datadir)/doc/terra $(datadir)/bash-completion/completions \
+	    $(datadir)/zsh/site-functions $(datadir)/fish/vendor_completions.d
 	install -m 755 $(B)/terra $(bindir)/terra
 	install -m 644 man/terra.1 $(datadir)/man/man1
 	install -m 644 man/*.5 $(datadir)/man/man5
+	install -m 644 data/model/MODEL.md $(datadir)/doc/terra
 	for m in $(wildcard data/model/terra-*); do install -d $(datadir)/terra/models/$$(basename $$m) && \
 	    install -m 644 $$m/* $(datadir)/terra/models/$$(basename $$m) || exit 1; done
-	$(B)/terra completion bash > $(datadir)/bash-completion/completions/terra
-	$(B)/terra completion zsh > $(datadir)/zsh/site-functions/_terra
-	$(B)/terra completion fish > $(datadir)/fish/vendor_completions.d/terra.fish
+	umask 022 && $(B)/terra completion bash > $(datadir)/bash-completion/completions/terra
+	umask 022 && $(B)/terra completion zsh > $(datadir)/zsh/site-functions/_terra
+	umask 022 && $(B)/terra completion fish > $(datadir)/fish/vendor_completions.d/terra.fish
 
 uninstall: ## remove what install put there
 	rm -f $(bindir)/terra $(datadir)/man/man1/terra.1 $(datadir)/man/man5/terra-*.5 \
 	    $(datadir)/bash-completion/completions/terra $(datadir)/zsh/site-functions/_terra \
 	    $(datadir)/fish/vendor_completions.d/terra.fish
-	rm -rf $(datadir)/terra
+	rm -rf $(datadir)/terra $(datadir)/doc/terra
 
 clean: ## remove the build directory B
 	rm -rf $(B)

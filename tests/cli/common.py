@@ -54,6 +54,8 @@ class Done:
 class Case(unittest.TestCase):
     """Every test has an empty home; nothing of the person's own is read or written."""
 
+    program: str | Path = TERRA
+
     def setUp(self) -> None:
         self.tmp = Path(tempfile.mkdtemp(prefix="terra-test-"))
         self.addCleanup(shutil.rmtree, self.tmp, ignore_errors=True)
@@ -94,7 +96,7 @@ class Case(unittest.TestCase):
         self, *args: str | Path, stdin: bytes | None = None, timeout: float = 120, **env: str
     ) -> Done:
         done = subprocess.run(
-            [TERRA, *map(str, args)],
+            [self.program, *map(str, args)],
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
             stdout=subprocess.PIPE,
@@ -107,7 +109,7 @@ class Case(unittest.TestCase):
 
     def start(self, *args: str | Path, **more: object) -> subprocess.Popen:
         return subprocess.Popen(
-            [TERRA, *map(str, args)],
+            [self.program, *map(str, args)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
