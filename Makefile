@@ -56,7 +56,7 @@ FUZZ_BIN := $(patsubst %.c,$(B)/%,$(FUZZ))
 .DELETE_ON_ERROR:
 .SECONDARY: # keep the objects of tests
 .PHONY: all help deps test test-% unit e2e lint format sanitize tsan bench fuzz cover train-smoke \
-        install uninstall clean man
+        install uninstall deb clean man
 
 all: $(B)/terra ## build the program (default)
 
@@ -209,6 +209,9 @@ uninstall: ## remove what install put there
 	    $(datadir)/bash-completion/completions/terra $(datadir)/zsh/site-functions/_terra \
 	    $(datadir)/fish/vendor_completions.d/terra.fish
 	rm -rf $(datadir)/terra $(datadir)/doc/terra
+
+deb: ## a Debian package in B/deb, checked with lintian where that is installed
+	$(Q)VERSION=$(VERSION) MAKE='$(MAKE)' sh tests/tools/deb.sh $(B)/deb
 
 clean: ## remove the build directory B
 	rm -rf $(B)
