@@ -125,11 +125,18 @@ static inline uint32_t symbol(const struct layout *l, uint16_t value)
     return value == TRACE_NONE ? l->levels : value;
 }
 
-/* Every cell of every token: four of up to 8 bits leave as one. */
-static void encode_packed(const struct layout *l, const uint16_t *value, struct bit_writer *w)
+/* Every cell of every token: eight of up to 4 bits, or four of up to 8, leave as one. */
+static void put_values(const struct layout *l, const uint16_t *value, size_t n,
+                       struct bit_writer *w)
 {
-    size_t i = 0, n = (size_t)l->rows * l->places;
+    size_t i = 0;
     const unsigned bits = l->bits;
+    for (; bits <= 4 && i + 8 <= n; i += 8) {
+        uint32_t word = 0;
+        for (size_t k = 0; k < 8; k++)
+            word = word << bits | symbol(l, value[i + k]);
+        put_bits(w, word, 8 * bits);
+    }
     for (; bits <= 8 && i + 4 <= n; i += 4) {
         uint32_t two = symbol(l, value[i]) << bits | symbol(l, value[i + 1]);
         uint32_t more = symbol(l, value[i + 2]) << bits | symbol(l, value[i + 3]);
@@ -139,18 +146,37 @@ static void encode_packed(const struct layout *l, const uint16_t *value, struct 
         put_bits(w, symbol(l, value[i]), bits);
 }
 
+/* One bit for each of n cells: it differs from the row before. */
+static void put_changes(const uint16_t *row, const uint16_t *before, size_t n,
+                        struct bit_writer *w)
+{
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        uint32_t word = 0;
+        for (size_t k = 0; k < 32; k++)
+            word = word << 1 | (row[i + k] != before[i + k]);
+        put_bits(w, word, 32);
+    }
+    for (; i < n; i++)
+        put_bits(w, row[i] != before[i], 1);
+}
+
 static void encode_flips(const struct layout *l, const uint16_t *value, struct bit_writer *w)
 {
-    struct layout first = *l;
-    first.rows = 1;
-    encode_packed(&first, value, w);
+    uint16_t changed[256];
+    put_values(l, value, l->places, w);
     for (uint32_t r = 1; r < l->rows; r++) {
         const uint16_t *row = value + (size_t)r * l->places, *before = row - l->places;
-        for (uint32_t i = 0; i < l->places; i++)
-            put_bits(w, row[i] != before[i], 1);
-        for (uint32_t i = 0; i < l->places; i++)
-            if (row[i] != before[i])
-                put_bits(w, symbol(l, row[i]), l->bits);
+        put_changes(row, before, l->places, w);
+        for (uint32_t from = 0; from < l->places; from += 256) {
+            uint32_t to = l->places - from < 256 ? l->places : from + 256;
+            size_t n = 0;
+            for (uint32_t i = from; i < to; i++) { /* no branch: nobody can guess it */
+                changed[n] = row[i];
+                n += row[i] != before[i];
+            }
+            put_values(l, changed, n, w);
+        }
     }
 }
 
@@ -206,7 +232,7 @@ bool trace_encode(const struct trace_shape *shape, const uint16_t *value, int fo
     if (*used == TRACE_FLIPS)
         encode_flips(&l, value, &w);
     else
-        encode_packed(&l, value, &w);
+        put_values(&l, value, (size_t)l.rows * l.places, &w);
     put_end(&w);
     out->len += n;
     out->data[out->len] = '\0'; /* as every buf ends */
