@@ -194,7 +194,7 @@ unsigned do_map(struct app *a, const char *arg)
             "map csv FILE: every choice as a row; map svg FILE, map ppm FILE: this picture");
         return EFFECT_DRAW;
     }
-    const struct choice_rows *r = app_rows(a);
+    struct choice_rows *r = app_rows(a);
     if (a->shown == 0 || r->n == 0) {
         app_say(a, VM_INFO, "there is no map yet");
         return EFFECT_DRAW;

@@ -6,9 +6,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-void export_map_csv(const struct choice_rows *r, size_t n, FILE *out)
+void export_map_csv(struct choice_rows *r, size_t n, FILE *out)
 {
     size_t cells = choice_cells(r);
+    const uint16_t *uses = choice_uses(r);
     fputs("token,layer,block,unit,margin,alive,uses,surprise_bits\n", out);
     for (size_t i = 0; i < n && i < r->n; i++)
         for (size_t c = 0; c < cells; c++) {
@@ -21,13 +22,13 @@ void export_map_csv(const struct choice_rows *r, size_t n, FILE *out)
             fputc(',', out);
             if (r->alive[at] < 2)
                 fprintf(out, "%u", r->alive[at]);
-            fprintf(out, ",%u,%.3f\n", r->uses[at], choice_surprise(r->uses[at], i, r->units));
+            fprintf(out, ",%u,%.3f\n", uses[at], choice_surprise(uses[at], i, r->units));
         }
 }
 
 #define PIXELS 8 /* of a square in the PPM picture, one of them white */
 
-void export_map_ppm(const struct choice_rows *r, size_t row, enum metric m, FILE *out)
+void export_map_ppm(struct choice_rows *r, size_t row, enum metric m, FILE *out)
 {
     char lo[24], hi[24];
     uint8_t *level = xmalloc(choice_cells(r) + 1);
@@ -59,7 +60,7 @@ static void square(FILE *out, uint32_t x, uint32_t y, uint8_t level)
             y, CELL - 1, CELL - 1, grey, grey, grey);
 }
 
-void export_map_svg(const struct choice_rows *r, size_t row, enum metric m, FILE *out)
+void export_map_svg(struct choice_rows *r, size_t row, enum metric m, FILE *out)
 {
     char lo[24], hi[24];
     uint8_t *level = xmalloc(choice_cells(r) + 1);

@@ -12,10 +12,10 @@
 #include <stdio.h>
 
 /* token,layer,block,unit,margin,alive,uses,surprise for the first `n` rows. */
-void export_map_csv(const struct choice_rows *r, size_t n, FILE *out);
+void export_map_csv(struct choice_rows *r, size_t n, FILE *out);
 /* One square for each layer and block of a row, darker for higher levels; the legend is
  * text in the SVG and a comment in the PPM (P6). */
-void export_map_svg(const struct choice_rows *r, size_t row, enum metric m, FILE *out);
-void export_map_ppm(const struct choice_rows *r, size_t row, enum metric m, FILE *out);
+void export_map_svg(struct choice_rows *r, size_t row, enum metric m, FILE *out);
+void export_map_ppm(struct choice_rows *r, size_t row, enum metric m, FILE *out);
 
 #endif

@@ -418,7 +418,6 @@ static void on_prefilled(struct app *a, const struct mail *m)
     a->busy_since = a->now;
     a->run.prefill_ns = m->prefill.ns;
     a->run.prefill_rows = m->prefill.rows;
-    choice_rows_count_uses(&a->run.enc);
     recorder_prefilled(a->recorder, a->load_ns, m->prefill.ns);
 }
 

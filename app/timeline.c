@@ -11,6 +11,7 @@
 #define LEVEL_MAX  254
 #define LEVEL_NONE 255
 #define ALIVE_NONE 2
+#define USES_ROWS  64 /* counted at once: their cells of one place stay in the first cache */
 
 const char *const metric_name[METRICS] = {"surprise", "flip", "unit", "margin",
                                           "zero",     "use",  "p"};
@@ -73,7 +74,7 @@ void choice_rows_shape(struct choice_rows *r, uint32_t layers, uint32_t blocks, 
         memset(r->count, 0, choice_cells(r) * units * sizeof *r->count);
         memset(r->latest, 0, choice_cells(r) * units * sizeof *r->latest);
     }
-    r->n = r->counted = 0;
+    r->n = r->counted = r->used = 0;
 }
 
 static void reserve(struct choice_rows *r, size_t n)
@@ -90,15 +91,27 @@ static void reserve(struct choice_rows *r, size_t n)
     r->cap = cap;
 }
 
-static void count_row_uses(struct choice_rows *r, size_t row)
+/* Of one place, in the rows from .. to-1. */
+static void count_uses(struct choice_rows *r, size_t place, size_t from, size_t to)
 {
     size_t cells = choice_cells(r);
-    const uint16_t *unit = choice_row(r, row);
-    uint16_t *uses = r->uses + row * cells;
-    for (size_t c = 0; c < cells; c++) {
-        uint32_t n = unit[c] < r->units ? ++r->latest[c * r->units + unit[c]] : 0;
-        uses[c] = (uint16_t)(n < UINT16_MAX ? n : UINT16_MAX);
+    uint32_t *latest = r->latest + place * r->units;
+    for (size_t at = from * cells + place; at < to * cells; at += cells) {
+        uint32_t n = r->unit[at] < r->units ? ++latest[r->unit[at]] : 0;
+        r->uses[at] = (uint16_t)(n < UINT16_MAX ? n : UINT16_MAX);
     }
+}
+
+/* Place by place: the counts of all of them are more than a cache holds beside a model, and
+ * whoever looks does so once for many tokens. */
+const uint16_t *choice_uses(struct choice_rows *r)
+{
+    for (size_t to; r->used < r->n; r->used = to) {
+        to = r->n - r->used < USES_ROWS ? r->n : r->used + USES_ROWS;
+        for (size_t place = 0; place < choice_cells(r); place++)
+            count_uses(r, place, r->used, to);
+    }
+    return r->uses;
 }
 
 static void blank_rows(struct choice_rows *r, size_t from, size_t to)
@@ -127,7 +140,7 @@ void choice_rows_add(struct choice_rows *r, const uint16_t *unit, const float *m
         memcpy(r->margin + at, margin, cells * sizeof *margin);
     if (alive)
         memcpy(r->alive + at, alive, cells * sizeof *alive);
-    count_row_uses(r, r->n++);
+    r->n++;
 }
 
 void choice_rows_put(struct choice_rows *r, uint32_t layer, size_t first, size_t n,
@@ -136,6 +149,10 @@ void choice_rows_put(struct choice_rows *r, uint32_t layer, size_t first, size_t
 {
     if (layer >= r->layers || blocks > r->blocks)
         return;
+    if (r->used) { /* somebody looked before all layers were there */
+        memset(r->latest, 0, choice_cells(r) * r->units * sizeof *r->latest);
+        r->used = 0;
+    }
     if (first + n > r->n) {
         reserve(r, first + n);
         blank_rows(r, r->n, first + n);
@@ -149,15 +166,6 @@ void choice_rows_put(struct choice_rows *r, uint32_t layer, size_t first, size_t
         if (alive)
             memcpy(r->alive + to, alive + i * blocks, blocks * sizeof *alive);
     }
-}
-
-void choice_rows_count_uses(struct choice_rows *r)
-{
-    if (!r->layers)
-        return;
-    memset(r->latest, 0, choice_cells(r) * r->units * sizeof *r->latest);
-    for (size_t i = 0; i < r->n; i++)
-        count_row_uses(r, i);
 }
 
 /* ---- metrics -------------------------------------------------------------------- */
@@ -204,8 +212,10 @@ static uint8_t cell_level(const struct choice_rows *r, size_t row, size_t c, enu
     }
 }
 
-void metric_levels(const struct choice_rows *r, size_t row, enum metric m, uint8_t *out)
+void metric_levels(struct choice_rows *r, size_t row, enum metric m, uint8_t *out)
 {
+    if (m == METRIC_USE || m == METRIC_SURPRISE)
+        choice_uses(r);
     for (size_t c = 0; c < choice_cells(r); c++)
         out[c] = row < r->n ? cell_level(r, row, c, m) : LEVEL_NONE;
 }

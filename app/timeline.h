@@ -23,11 +23,11 @@ struct choice_rows {
     uint16_t *unit;  /* [cap][layers][blocks], TERRA_NO_UNIT where there is no block */
     float *margin;   /* the same shape; NaN: not known */
     uint8_t *alive;  /* the same shape, 2: not known */
-    uint16_t *uses;  /* the same shape: how often the row's unit was chosen so far, itself
-                        included; stops at 65535 */
+    uint16_t *uses;  /* the same shape, rows below `used`: choice_uses */
     uint32_t *count; /* [layers][blocks][units] over rows 0 .. counted-1 */
     size_t counted;
-    uint32_t *latest; /* [layers][blocks][units] over all rows, for `uses` */
+    uint32_t *latest; /* [layers][blocks][units] over rows 0 .. used-1 */
+    size_t used;
 };
 
 void choice_rows_shape(struct choice_rows *r, uint32_t layers, uint32_t blocks, uint32_t units);
@@ -36,14 +36,15 @@ void choice_rows_free(struct choice_rows *r);
 void choice_rows_add(struct choice_rows *r, const uint16_t *unit, const float *margin,
                      const uint8_t *alive);
 /* n rows of one layer, [n][blocks]; rows grow as needed.  Layers must come in order of
- * rows: all of a layer's rows up to `first` are there.  Finish with choice_rows_count_uses. */
+ * rows: all of a layer's rows up to `first` are there. */
 void choice_rows_put(struct choice_rows *r, uint32_t layer, size_t first, size_t n,
                      uint32_t blocks, const uint16_t *unit, const float *margin,
                      const uint8_t *alive);
-/* Recomputes `uses` after choice_rows_put. */
-void choice_rows_count_uses(struct choice_rows *r);
 size_t choice_cells(const struct choice_rows *r); /* layers * blocks */
 const uint16_t *choice_row(const struct choice_rows *r, size_t i);
+/* [n][layers][blocks]: how often a row's unit was chosen so far, itself included; stops at
+ * 65535.  Counts what came since it was asked last. */
+const uint16_t *choice_uses(struct choice_rows *r);
 
 enum metric {
     METRIC_SURPRISE, /* -log2 of the smoothed past frequency of the chosen unit */
@@ -60,7 +61,7 @@ extern const char *const metric_help[METRICS]; /* one line */
 bool metric_parse(const char *name, enum metric *out);
 
 /* Levels 0..254 for the map, 255 where there is no value. */
-void metric_levels(const struct choice_rows *r, size_t row, enum metric m, uint8_t *out);
+void metric_levels(struct choice_rows *r, size_t row, enum metric m, uint8_t *out);
 /* What the ends of the ramp mean; both hold at least 24 bytes. */
 void metric_ends(const struct choice_rows *r, enum metric m, char *lo, char *hi);
 /* 0 where both rows chose the same unit, 254 where not. */
