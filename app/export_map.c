@@ -9,9 +9,9 @@
 void export_map_csv(struct choice_rows *r, size_t n, FILE *out)
 {
     size_t cells = choice_cells(r);
-    const uint16_t *uses = choice_uses(r);
     fputs("token,layer,block,unit,margin,alive,uses,surprise_bits\n", out);
-    for (size_t i = 0; i < n && i < r->n; i++)
+    for (size_t i = 0; i < n && i < r->n; i++) {
+        choice_count_to(r, i + 1);
         for (size_t c = 0; c < cells; c++) {
             size_t at = i * cells + c;
             if (r->unit[at] >= r->units)
@@ -22,8 +22,10 @@ void export_map_csv(struct choice_rows *r, size_t n, FILE *out)
             fputc(',', out);
             if (r->alive[at] < 2)
                 fprintf(out, "%u", r->alive[at]);
-            fprintf(out, ",%u,%.3f\n", uses[at], choice_surprise(uses[at], i, r->units));
+            uint32_t uses = r->count[c * r->units + r->unit[at]];
+            fprintf(out, ",%u,%.3f\n", uses, choice_surprise(uses, i, r->units));
         }
+    }
 }
 
 #define PIXELS 8 /* of a square in the PPM picture, one of them white */

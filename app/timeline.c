@@ -11,7 +11,7 @@
 #define LEVEL_MAX  254
 #define LEVEL_NONE 255
 #define ALIVE_NONE 2
-#define USES_ROWS  64 /* counted at once: their cells of one place stay in the first cache */
+#define COUNT_ROWS 64 /* counted at once: their cells of one place stay in the first cache */
 
 const char *const metric_name[METRICS] = {"surprise", "flip", "unit", "margin",
                                           "zero",     "use",  "p"};
@@ -51,9 +51,7 @@ void choice_rows_free(struct choice_rows *r)
     free(r->unit);
     free(r->margin);
     free(r->alive);
-    free(r->uses);
     free(r->count);
-    free(r->latest);
     memset(r, 0, sizeof *r);
 }
 
@@ -66,15 +64,12 @@ void choice_rows_shape(struct choice_rows *r, uint32_t layers, uint32_t blocks, 
         r->layers = layers;
         r->blocks = blocks;
         r->units = units;
-        if (layers) {
+        if (layers)
             r->count = xcalloc(choice_cells(r) * units, sizeof *r->count);
-            r->latest = xcalloc(choice_cells(r) * units, sizeof *r->latest);
-        }
     } else if (layers) {
         memset(r->count, 0, choice_cells(r) * units * sizeof *r->count);
-        memset(r->latest, 0, choice_cells(r) * units * sizeof *r->latest);
     }
-    r->n = r->counted = r->used = 0;
+    r->n = r->counted = 0;
 }
 
 static void reserve(struct choice_rows *r, size_t n)
@@ -87,31 +82,7 @@ static void reserve(struct choice_rows *r, size_t n)
     r->unit = xrealloc(r->unit, cap * cells, sizeof *r->unit);
     r->margin = xrealloc(r->margin, cap * cells, sizeof *r->margin);
     r->alive = xrealloc(r->alive, cap * cells, sizeof *r->alive);
-    r->uses = xrealloc(r->uses, cap * cells, sizeof *r->uses);
     r->cap = cap;
-}
-
-/* Of one place, in the rows from .. to-1. */
-static void count_uses(struct choice_rows *r, size_t place, size_t from, size_t to)
-{
-    size_t cells = choice_cells(r);
-    uint32_t *latest = r->latest + place * r->units;
-    for (size_t at = from * cells + place; at < to * cells; at += cells) {
-        uint32_t n = r->unit[at] < r->units ? ++latest[r->unit[at]] : 0;
-        r->uses[at] = (uint16_t)(n < UINT16_MAX ? n : UINT16_MAX);
-    }
-}
-
-/* Place by place: the counts of all of them are more than a cache holds beside a model, and
- * whoever looks does so once for many tokens. */
-const uint16_t *choice_uses(struct choice_rows *r)
-{
-    for (size_t to; r->used < r->n; r->used = to) {
-        to = r->n - r->used < USES_ROWS ? r->n : r->used + USES_ROWS;
-        for (size_t place = 0; place < choice_cells(r); place++)
-            count_uses(r, place, r->used, to);
-    }
-    return r->uses;
 }
 
 static void blank_rows(struct choice_rows *r, size_t from, size_t to)
@@ -121,7 +92,6 @@ static void blank_rows(struct choice_rows *r, size_t from, size_t to)
         r->unit[i] = TERRA_NO_UNIT;
         r->margin[i] = NAN;
         r->alive[i] = ALIVE_NONE;
-        r->uses[i] = 0;
     }
 }
 
@@ -149,9 +119,9 @@ void choice_rows_put(struct choice_rows *r, uint32_t layer, size_t first, size_t
 {
     if (layer >= r->layers || blocks > r->blocks)
         return;
-    if (r->used) { /* somebody looked before all layers were there */
-        memset(r->latest, 0, choice_cells(r) * r->units * sizeof *r->latest);
-        r->used = 0;
+    if (r->counted) { /* somebody looked before all layers were there */
+        memset(r->count, 0, choice_cells(r) * r->units * sizeof *r->count);
+        r->counted = 0;
     }
     if (first + n > r->n) {
         reserve(r, first + n);
@@ -205,17 +175,17 @@ static uint8_t cell_level(const struct choice_rows *r, size_t row, size_t c, enu
     case METRIC_ZERO:
         return r->alive[at] == ALIVE_NONE ? LEVEL_NONE : r->alive[at] ? 0 : LEVEL_MAX;
     case METRIC_USE:
-        return to_level((double)r->uses[at] / (double)(row + 1));
+        return to_level((double)r->count[c * r->units + unit] / (double)(row + 1));
     default:
-        return to_level(choice_surprise(r->uses[at], row, r->units) /
+        return to_level(choice_surprise(r->count[c * r->units + unit], row, r->units) /
                         log2(r->units < 2 ? 2 : r->units));
     }
 }
 
 void metric_levels(struct choice_rows *r, size_t row, enum metric m, uint8_t *out)
 {
-    if (m == METRIC_USE || m == METRIC_SURPRISE)
-        choice_uses(r);
+    if (row < r->n && (m == METRIC_USE || m == METRIC_SURPRISE))
+        choice_count_to(r, row + 1);
     for (size_t c = 0; c < choice_cells(r); c++)
         out[c] = row < r->n ? cell_level(r, row, c, m) : LEVEL_NONE;
 }
@@ -303,12 +273,20 @@ double choice_zero(const struct choice_rows *r, size_t row)
 
 /* ---- counts --------------------------------------------------------------------- */
 
-static void count_row(struct choice_rows *r, size_t row, uint32_t by)
+/* Place by place: the counts of all of them are more than a cache holds beside a model, and
+ * a frame asks for many tokens at once.  by is 1, or -1 modulo 2^32. */
+static void count_rows(struct choice_rows *r, size_t from, size_t to, uint32_t by)
 {
-    const uint16_t *unit = choice_row(r, row);
-    for (size_t c = 0; c < choice_cells(r); c++)
-        if (unit[c] < r->units)
-            r->count[c * r->units + unit[c]] += by; /* by is 1, or -1 modulo 2^32 */
+    size_t cells = choice_cells(r);
+    for (size_t end; from < to; from = end) {
+        end = to - from < COUNT_ROWS ? to : from + COUNT_ROWS;
+        for (size_t place = 0; place < cells; place++) {
+            uint32_t *count = r->count + place * r->units;
+            for (size_t at = from * cells + place; at < end * cells; at += cells)
+                if (r->unit[at] < r->units)
+                    count[r->unit[at]] += by;
+        }
+    }
 }
 
 void choice_count_to(struct choice_rows *r, size_t n)
@@ -317,10 +295,11 @@ void choice_count_to(struct choice_rows *r, size_t n)
         return;
     if (n > r->n)
         n = r->n;
-    while (r->counted < n)
-        count_row(r, r->counted++, 1);
-    while (r->counted > n)
-        count_row(r, --r->counted, UINT32_MAX);
+    if (n > r->counted)
+        count_rows(r, r->counted, n, 1);
+    else
+        count_rows(r, n, r->counted, UINT32_MAX);
+    r->counted = n;
 }
 
 static double block_entropy(const uint32_t *count, uint32_t units, uint32_t *unused)

@@ -23,11 +23,8 @@ struct choice_rows {
     uint16_t *unit;  /* [cap][layers][blocks], TERRA_NO_UNIT where there is no block */
     float *margin;   /* the same shape; NaN: not known */
     uint8_t *alive;  /* the same shape, 2: not known */
-    uint16_t *uses;  /* the same shape, rows below `used`: choice_uses */
     uint32_t *count; /* [layers][blocks][units] over rows 0 .. counted-1 */
     size_t counted;
-    uint32_t *latest; /* [layers][blocks][units] over rows 0 .. used-1 */
-    size_t used;
 };
 
 void choice_rows_shape(struct choice_rows *r, uint32_t layers, uint32_t blocks, uint32_t units);
@@ -42,9 +39,6 @@ void choice_rows_put(struct choice_rows *r, uint32_t layer, size_t first, size_t
                      const uint8_t *alive);
 size_t choice_cells(const struct choice_rows *r); /* layers * blocks */
 const uint16_t *choice_row(const struct choice_rows *r, size_t i);
-/* [n][layers][blocks]: how often a row's unit was chosen so far, itself included; stops at
- * 65535.  Counts what came since it was asked last. */
-const uint16_t *choice_uses(struct choice_rows *r);
 
 enum metric {
     METRIC_SURPRISE, /* -log2 of the smoothed past frequency of the chosen unit */

@@ -145,14 +145,19 @@ static void rows_put_by_layer(void **state)
     choice_rows_shape(&a, 2, 2, 4);
     const uint16_t layer0[] = {0, 1, 0, 3, 1, 3}, layer1[] = {2, 2, 2};
     choice_rows_put(&a, 0, 0, 3, 2, layer0, NULL, NULL);
-    choice_uses(&a); /* by somebody who looks too early */
+    choice_count_to(&a, 3); /* by somebody who looks too early */
     choice_rows_put(&a, 1, 0, 3, 1, layer1, NULL, NULL);
     choice_rows_put(&a, 7, 0, 3, 1, layer1, NULL, NULL); /* no such layer: ignored */
     assert_int_equal(a.n, 3);
     assert_memory_equal(a.unit, b.unit, 12 * sizeof *a.unit);
-    assert_memory_equal(choice_uses(&a), choice_uses(&b), 12 * sizeof *a.uses);
-    const uint16_t want[] = {1, 1, 1, 0, 2, 1, 2, 0, 1, 2, 3, 0};
-    assert_memory_equal(a.uses, want, sizeof want);
+    choice_count_to(&a, 3);
+    choice_count_to(&b, 3);
+    assert_memory_equal(a.count, b.count, 16 * sizeof *a.count);
+    const uint32_t want[] = {2, 1, 0, 0, 0, 1, 0, 2, 0, 0, 3, 0, 0, 0, 0, 0};
+    assert_memory_equal(a.count, want, sizeof want);
+    choice_count_to(&a, 1);
+    assert_int_equal(a.count[0], 1);
+    assert_int_equal(a.count[7], 0);
     choice_rows_free(&a);
     choice_rows_free(&b);
 }
