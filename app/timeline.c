@@ -302,14 +302,31 @@ void choice_count_to(struct choice_rows *r, size_t n)
     r->counted = n;
 }
 
-static double block_entropy(const uint32_t *count, uint32_t units, uint32_t *unused)
+/* n log2 n of the counts that nearly all units have. */
+struct small_logs {
+    double of[256];
+};
+
+static void fill_logs(struct small_logs *logs)
+{
+    logs->of[0] = 0;
+    for (uint32_t n = 1; n < sizeof logs->of / sizeof *logs->of; n++)
+        logs->of[n] = n * log2(n);
+}
+
+static double n_log_n(const struct small_logs *logs, uint32_t n)
+{
+    return n < sizeof logs->of / sizeof *logs->of ? logs->of[n] : n * log2(n);
+}
+
+static double block_entropy(const struct small_logs *logs, const uint32_t *count,
+                            uint32_t units, uint32_t *unused)
 {
     double total = 0, sum = 0;
     *unused = 0;
     for (uint32_t u = 0; u < units; u++) {
         *unused += count[u] == 0;
-        if (count[u] > 1)
-            sum += count[u] * log2(count[u]);
+        sum += n_log_n(logs, count[u]);
         total += count[u];
     }
     return total > 0 ? log2(total) - sum / total : NAN;
@@ -351,10 +368,12 @@ static void stat(struct choice_rows *r, uint32_t layer, uint32_t from, uint32_t 
 {
     double entropy = 0, eff = 0, unused = 0;
     uint32_t n = 0;
+    struct small_logs logs;
+    fill_logs(&logs);
     *out = (struct choice_stat){NAN, NAN, NAN, NAN, NAN, NAN, true};
     for (uint32_t b = from; b < to; b++) {
         uint32_t empty;
-        double h = block_entropy(r->count + ((size_t)layer * r->blocks + b) * r->units,
+        double h = block_entropy(&logs, r->count + ((size_t)layer * r->blocks + b) * r->units,
                                  r->units, &empty);
         if (isnan(h))
             continue; /* a narrower layer */
