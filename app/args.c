@@ -34,7 +34,7 @@ const struct args_command args_commands[CMD_COUNT] = {
     [CMD_BENCH] = {"bench", "", "speed on this machine", 0, 0},
     [CMD_DOCTOR] = {"doctor", "", "check files, settings, machine and terminal", 0, 0},
     [CMD_COMPLETION] = {"completion", "bash|zsh|fish", "print a completion script", 1, 1},
-    [CMD_HELP] = {"help", "[COMMAND]", "show help", 0, 1},
+    [CMD_HELP] = {"help", "[COMMAND|numbers]", "show help", 0, 1},
     [CMD_VERSION] = {"version", "", "show versions", 0, 0},
 };
 

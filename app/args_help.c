@@ -30,7 +30,8 @@ void args_help(enum cmd c, struct buf *out)
         for (int i = 0; i < CMD_COUNT; i++)
             buf_printf(out, "  %-11s %s\n", args_commands[i].name, args_commands[i].help);
         buf_add_str(out,
-                    "\n'terra help COMMAND' lists a command's options; terra(1) explains.\n");
+                    "\n'terra help COMMAND' lists a command's options; terra(1) explains.\n"
+                    "'terra help numbers' says what the screens' numbers are.\n");
         return;
     }
     const char *operands = args_commands[c].operands;
@@ -122,10 +123,10 @@ static void complete_bash(struct buf *out)
         buf_printf(out, " %s", args_commands[i].name);
     buf_add_str(out, "\"\n    fi\n    if [[ $cmd == help ]]; then\n        words=\"");
     for (int i = 0; i < CMD_COUNT; i++)
-        buf_printf(out, "%s%s", i ? " " : "", args_commands[i].name);
+        buf_printf(out, "%s ", args_commands[i].name);
     buf_add_str(
         out,
-        "\"\n    fi\n    [[ $cur == -* ]] && words=$opts\n"
+        "numbers\"\n    fi\n    [[ $cur == -* ]] && words=$opts\n"
         "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
         "    if [[ $cur != -* && $cmd != logs && $cmd != completion && $cmd != help ]]; then\n"
         "        [[ ${COMPREPLY[0]} ]] || compopt -o filenames 2>/dev/null\n"

@@ -5,6 +5,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "app/chat_impl.h"
+#include "app/numbers.h"
 #include "app/signals.h"
 #include "engine/base/xalloc.h"
 
@@ -325,7 +326,7 @@ static const struct command {
     {"delete", "ID", "delete a stored session", chat_delete},
     {"export", "FORMAT [FILE]", "this session as md, json, jsonl or csv", chat_export},
     {"find", "TEXT", "the stored prompts and replies with these words", chat_find},
-    {"help", "", "this list", do_help},
+    {"help", "[numbers]", "this list, or what the numbers on the screens are", do_help},
     {"lens", "[TOKEN]",
      "what the model would write after each decoder layer in place of a token of the last "
      "reply, from 0; alone: of its last one",
@@ -374,14 +375,15 @@ static const struct {
 static bool do_help(struct chat *h, const char *arg, struct err *e)
 {
     struct buf b = {0};
-    (void)arg;
     (void)e;
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        buf_printf(&b, "/%s%s%s: ", commands[i].name, *commands[i].operand ? " " : "",
-                   commands[i].operand);
-        buf_printf(&b, "%s\n", commands[i].help);
+    if (strcmp(arg, "numbers") == 0) {
+        numbers_help(&b);
+    } else {
+        for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+            buf_printf(&b, "/%s%s%s: %s\n", commands[i].name, *commands[i].operand ? " " : "",
+                       commands[i].operand, commands[i].help);
+        buf_add_str(&b, "Anything else is a prompt; // begins one with a slash.\n");
     }
-    buf_add_str(&b, "Anything else is a prompt; // begins one with a slash.\n");
     headless_text(&h->c.out, buf_str(&b), b.len);
     buf_free(&b);
     return true;

@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "app/cli.h"
+#include "app/numbers.h"
 #include "app/tui.h"
 
 #include <string.h>
@@ -22,6 +23,8 @@ int cmd_help(const struct args *a)
         tui_keys(&text);
     } else if (a->n_pos == 0) {
         args_help(CMD_COUNT, &text);
+    } else if (strcmp(a->pos[0], "numbers") == 0) {
+        numbers_help(&text);
     } else {
         enum cmd c;
         ok = args_cmd_find(a->pos[0], &c, &e);

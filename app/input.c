@@ -59,12 +59,14 @@ static unsigned dialog_key(struct app *a, const struct key *k)
 
 static unsigned help_run(struct app *a)
 {
-    enum command list[COMMANDS];
-    size_t n = present_help_commands(a, list);
+    int list[HELP_ROWS];
+    size_t n = present_help_list(a, list);
+    if (a->help.selected < n && list[a->help.selected] >= COMMANDS)
+        return EFFECT_NONE; /* a number: it is explained, there is nothing to run */
     a->help.open = false;
     if (a->help.selected >= n)
         return EFFECT_DRAW;
-    enum command c = list[a->help.selected];
+    enum command c = (enum command)list[a->help.selected];
     const struct command_info *i = &command_info[c];
     bool needs = *i->argument && *i->argument != '[';
     if (needs) { /* it cannot run alone: type the rest */
@@ -78,8 +80,8 @@ static unsigned help_run(struct app *a)
 
 static unsigned help_key(struct app *a, const struct key *k)
 {
-    enum command list[COMMANDS];
-    size_t n = present_help_commands(a, list), len = strlen(a->help.filter);
+    int list[HELP_ROWS];
+    size_t n = present_help_list(a, list), len = strlen(a->help.filter);
     size_t page = a->screen.body_rows > 4 ? (size_t)a->screen.body_rows - 2 : 4;
     switch (k->code) {
     case K_ESC:

@@ -9,6 +9,7 @@
 #ifndef TERRA_APP_PRESENT_H
 #define TERRA_APP_PRESENT_H
 
+#include "app/numbers.h"
 #include "app/state.h"
 
 /* Fills a->vm with everything the current view shows. */
@@ -31,8 +32,9 @@ void present_agree(struct app *a, struct vm_agree *g, int64_t token);
 /* Text of a token: its own piece, or its bytes if the vocabulary is at hand. */
 const char *present_token(struct app *a, const struct timeline *t, size_t i);
 
-/* Commands the help view lists, and which of them is selected. */
-size_t present_help_commands(struct app *a, enum command out[COMMANDS]);
+#define HELP_ROWS (COMMANDS + NUMBERS)
+/* What the help view lists: a command, or COMMANDS + the index of a number. */
+size_t present_help_list(const struct app *a, int out[HELP_ROWS]);
 unsigned present_scope(const struct app *a); /* IN_... of what has the keys */
 
 #endif

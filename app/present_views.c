@@ -235,16 +235,33 @@ static bool help_matches(const struct app *a, enum command c)
            (i->more && contains(i->more, f));
 }
 
-size_t present_help_commands(struct app *a, enum command out[COMMANDS])
+static bool number_matches(const struct app *a, const struct number_info *i)
+{
+    const char *f = a->help.filter;
+    return contains(i->name, f) || contains(i->text, f) || (i->more && contains(i->more, f));
+}
+
+/* Numbers called like the filter, or the others that match. */
+static size_t help_numbers(const struct app *a, bool called, int *out)
 {
     size_t n = 0;
+    for (int i = 0; i < NUMBERS; i++)
+        if (number_called(&number_info[i], a->help.filter) == called &&
+            number_matches(a, &number_info[i]))
+            out[n++] = COMMANDS + i;
+    return n;
+}
+
+size_t present_help_list(const struct app *a, int out[HELP_ROWS])
+{
     unsigned scope = present_scope(a);
-    for (int here = 1; here >= 0; here--) /* what works here comes first */
+    size_t n = help_numbers(a, true, out); /* who types a whole name asks what it is */
+    for (int here = 1; here >= 0; here--)  /* what works here comes first */
         for (int c = 0; c < COMMANDS; c++)
             if (((command_info[c].scope & scope) != 0) == here &&
                 help_matches(a, (enum command)c))
-                out[n++] = (enum command)c;
-    return n;
+                out[n++] = c;
+    return n + help_numbers(a, false, out + n);
 }
 
 static const char *help_key(struct app *a, enum command c)
@@ -262,31 +279,39 @@ static const char *help_key(struct app *a, enum command c)
     return text;
 }
 
+static struct vm_help_row help_row(struct app *a, int which)
+{
+    if (which >= COMMANDS) {
+        const struct number_info *i = &number_info[which - COMMANDS];
+        return (struct vm_help_row){i->name, i->text, "numbers on the screen", i->more};
+    }
+    const struct command_info *i = &command_info[which];
+    bool here = i->scope & present_scope(a);
+    return (struct vm_help_row){.key = help_key(a, (enum command)which),
+                                .text = i->help,
+                                .group = here ? "works here" : "elsewhere, or as a :command",
+                                .more = i->more};
+}
+
 void present_help(struct app *a)
 {
     static const char *const view[] = {"main", "compare", "sessions", "inspect", "numbers"};
     static const char *const pane[] = {"prompt", "output", "map", "latency", "tokens", "list"};
-    enum command list[COMMANDS];
-    size_t n = present_help_commands(a, list);
+    int list[HELP_ROWS];
+    size_t n = present_help_list(a, list);
     struct vm_help *h = pool_get(&a->frame, 1, sizeof *h);
     struct vm_help_row *row = pool_get(&a->frame, n + 1, sizeof *row);
-    unsigned scope = present_scope(a);
     char title[64];
     snprintf(title, sizeof title, "%s, focus = %s", view[a->view], pane[a->focus]);
     for (size_t i = 0; i < n; i++)
-        row[i] = (struct vm_help_row){.key = help_key(a, list[i]),
-                                      .text = command_info[list[i]].help,
-                                      .group = command_info[list[i]].scope & scope
-                                                   ? "works here"
-                                                   : "elsewhere, or as a :command",
-                                      .more = command_info[list[i]].more};
+        row[i] = help_row(a, list[i]);
     if (a->help.selected >= n)
         a->help.selected = n ? n - 1 : 0;
     *h = (struct vm_help){.title = pool_str(&a->frame, title),
                           .filter = a->help.filter,
                           .row = row,
                           .n = n,
-                          .total = COMMANDS,
+                          .total = HELP_ROWS,
                           .selected = a->help.selected};
     a->vm.help = h;
 }

@@ -562,6 +562,23 @@ class Looking(TuiTest):
         t.keys("Escape")
         t.wait(help=False)
 
+    def test_help_explains_numbers(self) -> None:
+        t = self.start(size=(80, 24))
+        t.idle(focus="prompt")
+        t.keys("F1")
+        t.wait(help=True)
+        t.type("TTFT")
+        screen = t.wait_screen("filter: TTFT")
+        self.assertIn("numbers on the screen", screen)
+        self.assertIn("time to first token: reading the text and one step", screen)
+        t.keys("Enter")  # there is nothing to run
+        t.type("x")
+        t.wait_screen("nothing matches")
+        t.keys("Escape")
+        t.wait(help=False)
+        numbers = subprocess.check_output([TERRA, "help", "numbers"], text=True)
+        self.assertIn("p50 p90 p99: ", numbers)
+
     def test_every_pane_is_reached_with_tab(self) -> None:
         t = self.start("-n", "20", self.home.document(), size=(160, 48))
         t.written()

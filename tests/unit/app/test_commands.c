@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/commands.h"
+#include "app/numbers.h"
+#include "app/timeline.h"
 #include "app/tui.h"
 
 #include <setjmp.h>
@@ -144,6 +146,49 @@ static void list_for_the_manual(void **state)
     buf_free(&out);
 }
 
+static bool explained(const char *word)
+{
+    for (int i = 0; i < NUMBERS; i++)
+        if (number_called(&number_info[i], word))
+            return true;
+    return false;
+}
+
+/* experience.md: `?` on any number explains it. */
+static void every_number_is_explained(void **state)
+{
+    (void)state;
+    static const char *const shown[] = {
+        "p99",   "TTFT",   "tok/s", "bw",    "peak",     "ent",      "eff",    "mgn",
+        "flips", "zero",   "BIT",   "tok",   "coverage", "entropy",  "margin", "unused",
+        "id",    "chance", "db",    "DIFF@", "max|d|",   "speed-up", "GB/s",   "prefill"};
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+        if (!explained(shown[i]))
+            fail_msg("'%s' is not explained", shown[i]);
+    for (int i = 0; i < METRICS; i++)
+        if (!explained(metric_name[i]))
+            fail_msg("metric %s is not explained", metric_name[i]);
+    for (int i = 0; i < TERRA_PARTS; i++)
+        if (!explained(terra_part_name[i]))
+            fail_msg("part %s is not explained", terra_part_name[i]);
+    assert_false(explained("eve")); /* of "every" */
+    assert_false(explained(""));
+    assert_true(explained("ttft"));
+}
+
+/* The list of the help view at 160x48 has 15 columns for names and 53 for texts. */
+static void numbers_fit_the_help_view(void **state)
+{
+    (void)state;
+    for (int i = 0; i < NUMBERS; i++) {
+        const struct number_info *n = &number_info[i];
+        if (strlen(n->name) > 15 || strlen(n->text) > 53)
+            fail_msg("%s: %s", n->name, n->text);
+        for (int k = 0; k < i; k++)
+            assert_string_not_equal(n->name, number_info[k].name);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +199,8 @@ int main(void)
         cmocka_unit_test(scopes_decide),
         cmocka_unit_test(bindings_of_the_person),
         cmocka_unit_test(list_for_the_manual),
+        cmocka_unit_test(every_number_is_explained),
+        cmocka_unit_test(numbers_fit_the_help_view),
     };
     return cmocka_run_group_tests_name("app/commands", tests, NULL, NULL);
 }
