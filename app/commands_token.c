@@ -25,11 +25,20 @@ static void wrap(struct app *a)
     flow_wrap(&a->flow, cols > 0 ? cols : 80);
 }
 
+static void select_line(struct app *a, long to)
+{
+    long last = (long)a->page.n_tokens - 1;
+    to = to > last ? last : to;
+    a->page.selected = to > 0 ? (size_t)to : 0;
+}
+
 static unsigned scroll(struct app *a, long by)
 {
     if (a->view == VM_MAIN) {
         wrap(a);
         flow_view_scroll(&a->flow_view, &a->flow, text_rows(a), by);
+    } else if (a->view == VM_PAGE && a->page.n_tokens) {
+        select_line(a, (long)a->page.selected + by);
     } else if (a->view == VM_PAGE) {
         long top = (long)a->page.top + by, last = (long)a->page.n - a->screen.body_rows + 1;
         top = top > last ? last : top;
@@ -57,16 +66,6 @@ unsigned do_page_down(struct app *a, const char *arg)
     (void)arg;
     int rows = a->view == VM_MAIN ? text_rows(a) : a->screen.body_rows;
     return scroll(a, rows > 2 ? rows - 1 : 1);
-}
-
-unsigned do_enter(struct app *a, const char *arg)
-{
-    (void)arg;
-    if (a->view == VM_SESSIONS)
-        return browse_open(a);
-    if (a->focus == VM_MAP && a->shown)
-        return do_inspect(a, "");
-    return do_prompt(a, "");
 }
 
 /* ---- tokens
@@ -134,6 +133,31 @@ unsigned do_token_prev(struct app *a, const char *arg)
 {
     (void)arg;
     return step_token(a, -1);
+}
+
+/* In a list of tokens; the view it was asked for in shows the one selected. */
+static unsigned open_line(struct app *a)
+{
+    if (!a->page.n_tokens) {
+        app_say(a, VM_INFO, "there is nothing to open here; i goes to the prompt");
+        return EFFECT_DRAW;
+    }
+    a->view = a->page.from == VM_INSPECT ? VM_INSPECT : VM_MAIN;
+    if (a->view == VM_MAIN)
+        a->focus = VM_MAP;
+    return go_token(a, a->page.token[a->page.selected]);
+}
+
+unsigned do_enter(struct app *a, const char *arg)
+{
+    (void)arg;
+    if (a->view == VM_SESSIONS)
+        return browse_open(a);
+    if (a->view == VM_PAGE)
+        return open_line(a);
+    if (a->focus == VM_MAP && a->shown)
+        return do_inspect(a, "");
+    return do_prompt(a, "");
 }
 
 unsigned do_goto(struct app *a, const char *arg)
@@ -321,24 +345,38 @@ static bool has_choices(struct app *a)
     return false;
 }
 
-unsigned do_find_unit(struct app *a, const char *arg)
+/* The unit at the cursor becomes the one to be found. */
+static bool find_here(struct app *a)
 {
-    (void)arg;
     if (!has_choices(a))
-        return EFFECT_DRAW;
+        return false;
     show_stage(a, STAGE_DEC); /* tokens are the decoder's */
     const struct choice_rows *r = &a->run.dec;
     uint16_t unit = choice_row(r, (size_t)app_token(a))[a->layer * r->blocks + a->block];
     if (unit >= r->units) {
         app_say(a, VM_INFO, "there is no block here; move with j k [ ]");
-        return EFFECT_DRAW;
+        return false;
     }
     a->find_kind = FIND_UNITS;
     a->found_layer = a->layer;
     a->found_block = a->block;
     a->found_unit = unit;
     a->map_cursor = true;
-    return find_unit(a, 1);
+    return true;
+}
+
+unsigned do_find_unit(struct app *a, const char *arg)
+{
+    (void)arg;
+    return find_here(a) ? find_unit(a, 1) : EFFECT_DRAW;
+}
+
+unsigned do_users(struct app *a, const char *arg)
+{
+    (void)arg;
+    if (find_here(a))
+        page_users(a, a->found_layer, a->found_block, a->found_unit);
+    return EFFECT_DRAW;
 }
 
 unsigned do_pin(struct app *a, const char *arg)

@@ -2,8 +2,10 @@
 #include "app/page.h"
 
 #include "app/cli.h"
+#include "app/present.h"
 #include "app/setup.h"
 #include "engine/base/xalloc.h"
+#include "ui/fmt.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -15,7 +17,9 @@
 static void begin(struct app *a, const char *title)
 {
     buf_clear(&a->page.text);
-    a->page.n = a->page.top = 0;
+    a->page.n = a->page.top = a->page.n_tokens = a->page.selected = 0;
+    if (a->view != VM_PAGE)
+        a->page.from = a->view;
     snprintf(a->page.title, sizeof a->page.title, "%s", title);
     *a->message = 0;
     a->view = VM_PAGE;
@@ -193,6 +197,47 @@ void page_lens(struct app *a, const struct lens *l, int64_t token)
     }
     buf_free(&row);
     line(a, "the last layer is the answer that the token was taken from");
+    end(a);
+}
+
+/* How many of n tokens choose a unit by chance, and how far from that is nothing unusual. */
+static void users_head(struct app *a, size_t uses, size_t n, uint32_t units)
+{
+    double p = 1.0 / units, mean = (double)n * p, spread = 2 * sqrt(mean * (1 - p));
+    line(a, "%zu of %zu tokens (%s)%s; chance alone gives %.1f, give or take %.1f (%s)", uses,
+         n, fmt_percent((double)uses / (double)n).s, app_running(a) ? " so far" : "", mean,
+         spread, fmt_percent(p).s);
+}
+
+static void users_row(struct app *a, const struct choice_rows *r, size_t i, size_t cell)
+{
+    char p[32], margin[32];
+    double m = (double)r->margin[i * choice_cells(r) + cell];
+    line(a, "%5zu  %5s  %8s  '%s'", i, num(exp((double)a->run.token[i].logprob), "%.3f", p),
+         num(m, "%.3f", margin), present_token(a, &a->run, i));
+    a->page.token[a->page.n_tokens++] = (int64_t)i;
+}
+
+void page_users(struct app *a, uint32_t layer, uint32_t block, uint16_t unit)
+{
+    const struct choice_rows *r = &a->run.dec;
+    size_t n = a->shown < r->n ? a->shown : r->n, cell = (size_t)layer * r->blocks + block;
+    size_t uses = 0;
+    for (size_t i = 0; i < n; i++)
+        uses += choice_row(r, i)[cell] == unit;
+    begin(a, "tokens that used a unit");
+    line(a, "# layer %u block %u unit %u", layer, block, unit);
+    users_head(a, uses, n, r->units);
+    line(a, "Enter goes to a token; n and N then step through them");
+    line(a, "token      p    margin  text");
+    a->page.token = xrealloc(a->page.token, uses + 1, sizeof *a->page.token);
+    for (size_t i = 0; i < n; i++) {
+        if (choice_row(r, i)[cell] != unit)
+            continue;
+        if ((int64_t)i <= app_token(a))
+            a->page.selected = a->page.n_tokens;
+        users_row(a, r, i, cell);
+    }
     end(a);
 }
 

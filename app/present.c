@@ -139,6 +139,8 @@ static void hints_main(struct app *a, struct vm_hints *h)
     }
     hint(a, h, "Tab", "pane");
     hint(a, h, "i", "prompt");
+    if (a->focus == VM_MAP)
+        hint(a, h, "U", "its tokens");
     hint(a, h, "Space", "play");
     hint(a, h, "c", "compare");
     hint(a, h, "s", "sessions");
@@ -192,10 +194,13 @@ void present_hints(struct app *a, struct vm_hints *h)
         hint(a, h, "f", "find unit");
         hint(a, h, "x", "pin");
         hint(a, h, "a", "most alike");
+        hint(a, h, "U", "its tokens");
         hint(a, h, "q", "back");
         break;
     case VM_PAGE:
-        hint(a, h, "j/k", "scroll");
+        if (a->page.n_tokens)
+            hint(a, h, "Enter", "go to the token");
+        hint(a, h, "j/k", a->page.n_tokens ? "choose" : "scroll");
         hint(a, h, "q", "back");
         break;
     default:
@@ -506,6 +511,16 @@ unsigned present_scope(const struct app *a)
     }
 }
 
+static void present_page(struct app *a, struct vm_page *p)
+{
+    *p = (struct vm_page){.title = a->page.title,
+                          .line = a->page.line,
+                          .n = a->page.n,
+                          .top = a->page.top,
+                          .list = a->page.n_tokens > 0,
+                          .selected = a->page.n - a->page.n_tokens + a->page.selected};
+}
+
 void present(struct app *a)
 {
     pool_free(&a->frame);
@@ -527,7 +542,7 @@ void present(struct app *a)
     else if (a->view == VM_INSPECT)
         present_inspect(a);
     else if (a->view == VM_PAGE)
-        vm->page = (struct vm_page){a->page.title, a->page.line, a->page.n, a->page.top};
+        present_page(a, &vm->page);
     if (a->help.open)
         present_help(a);
     if (a->dialog.open)

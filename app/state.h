@@ -260,6 +260,10 @@ struct app {
         const char **line;
         size_t n, top;
         char title[64];
+        /* its last lines, if they are a list of tokens of the run */
+        int64_t *token;
+        size_t n_tokens, selected; /* index into token */
+        enum vm_view from;         /* where Enter goes */
     } page;
 
     /* of the frame being drawn */

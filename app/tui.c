@@ -213,6 +213,7 @@ static void close_all(struct app *a)
     pool_free(&a->frame);
     buf_free(&a->page.text);
     free(a->page.line);
+    free(a->page.token);
     free(a->stat.layer);
     free(a->runs);
     free(a->source);

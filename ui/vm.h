@@ -327,6 +327,8 @@ struct vm_page {
     const char *const *line; /* a line that starts with '#' and a space is a heading */
     size_t n;
     size_t top;
+    bool list;       /* one line is selected, and shown whatever top says */
+    size_t selected; /* index into line */
 };
 
 /* ---- everything ----------------------------------------------------------------------------

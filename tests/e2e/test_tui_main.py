@@ -478,6 +478,38 @@ class Looking(TuiTest):
         t.keys("q")
         t.wait(view="main")
 
+    def test_tokens_that_used_a_unit(self) -> None:
+        t = self.start("-n", "50", self.home.document())
+        t.written()
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("Tab")
+        t.wait(focus="map")
+        t.keys("j", "]")
+        t.wait(layer=1, block=1)
+        t.keys("U")
+        t.wait(view="page")
+        head = re.search(r"layer 1 block 1 unit (\d+)\s+(\d+) of 50 tokens", t.screen())
+        assert head, t.screen()
+        trace = [TERRA, "trace", "1", "--layer", "1", "-f", "csv"]
+        rows = subprocess.check_output(trace, env=self.home.env(), text=True).splitlines()
+        used = [r.split(",")[2] for r in rows if re.match(rf"1,dec,\d+,1,1,{head[1]},", r)]
+        self.assertEqual(int(head[2]), len(used))
+        self.assertEqual(re.findall(r"(?m)^ +(\d+)  [\d.]+ ", t.screen()), used[:18])
+        t.keys("g")
+        t.keys("j")
+        t.keys("Enter")
+        t.wait(view="main", focus="map", token=int(used[1]))
+        t.keys("n")  # and on from there
+        t.wait(token=int(used[2]))
+        t.keys("4")
+        t.wait(view="inspect")
+        t.keys("U")
+        t.wait(view="page")
+        t.keys("G")
+        t.keys("Enter")
+        t.wait(view="inspect", token=int(used[-1]))
+
     def test_frozen_screen_says_so(self) -> None:
         t = self.start("-n", "50", self.home.document())
         t.written()

@@ -336,7 +336,7 @@ static void sample_open(struct sample *s)
                                         "",
                                         "# memory",
                                         "weights touched per token  1.19 GB"};
-    s->vm.page = (struct vm_page){"bench", lines, 6, 0};
+    s->vm.page = (struct vm_page){.title = "bench", .line = lines, .n = 6};
 }
 
 static void sample_close(struct sample *s)

@@ -620,6 +620,30 @@ static void help_shows_the_selected_row(void **state)
     sample_close(&sample);
 }
 
+/* The selected line of a list is on the screen, the first lines while they can be. */
+static void page_shows_the_selected_line(void **state)
+{
+    (void)state;
+    static const char *const line[] = {"# head", "line-1", "line-2", "line-3", "line-4",
+                                       "line-5", "line-6", "line-7", "line-8"};
+    struct vm_page page = {.title = "list", .line = line, .n = 9, .list = true};
+    struct buf out = {0};
+    struct surface s;
+    surface_open(&s, 40, 5);
+    for (page.selected = 1; page.selected < page.n; page.selected++) {
+        surface_clear(&s, (struct style){0});
+        pane_page(&s, &plain, &page);
+        buf_clear(&out);
+        surface_dump(&s, &out);
+        assert_non_null(strstr(buf_str(&out), line[page.selected]));
+        assert_int_equal(strstr(buf_str(&out), "head") != NULL, page.selected < 4);
+        int y = page.selected < 4 ? 1 + (int)page.selected : 4;
+        assert_true(s.cells[y * s.w + s.w - 1].style.attr & ATTR_REVERSE);
+    }
+    surface_free(&s);
+    buf_free(&out);
+}
+
 /* A dense run has tokens and no choices. */
 static void inspector_without_choices_says_so(void **state)
 {
@@ -807,6 +831,7 @@ int main(void)
         cmocka_unit_test(message_shows_that_it_is_cut),
         cmocka_unit_test(folded_map_shows_every_block),
         cmocka_unit_test(help_shows_the_selected_row),
+        cmocka_unit_test(page_shows_the_selected_line),
         cmocka_unit_test(inspector_without_choices_says_so),
         cmocka_unit_test(titles_show_that_they_are_cut),
         cmocka_unit_test(session_under_the_mouse),
