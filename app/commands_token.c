@@ -172,13 +172,24 @@ unsigned do_goto(struct app *a, const char *arg)
     return go_token(a, to);
 }
 
+/* In which the map was drawn; NULL: by the blocks' numbers, as in the inspector. */
+static const struct block_order *order_shown(struct app *a)
+{
+    const struct choice_rows *r = app_rows(a);
+    bool fits = a->order.layers == r->layers && a->order.blocks == r->blocks;
+    return a->ordered && a->view == VM_MAIN && a->order.at && fits ? &a->order : NULL;
+}
+
+/* Up and down in the same column. */
 static unsigned move_layer(struct app *a, int by)
 {
     const struct choice_rows *r = app_rows(a);
     int64_t to = (int64_t)a->layer + by;
     if (!r->layers)
         return EFFECT_NONE;
+    uint32_t place = block_place(order_shown(a), a->layer, a->block);
     a->layer = (uint32_t)(to < 0 ? 0 : to >= r->layers ? r->layers - 1 : to);
+    a->block = block_at(order_shown(a), a->layer, place);
     a->map_cursor = true;
     return EFFECT_DRAW | EFFECT_MAP;
 }
@@ -485,6 +496,18 @@ unsigned do_zoom(struct app *a, const char *arg)
     return EFFECT_DRAW | EFFECT_MAP;
 }
 
+unsigned do_order(struct app *a, const char *arg)
+{
+    (void)arg;
+    a->ordered = !a->ordered;
+    a->order.rows = NULL; /* from what there is by now */
+    a->map_cursor = true;
+    app_say(a, VM_INFO,
+            a->ordered ? "map: blocks that choose alike stand together; o: by number"
+                       : "map: blocks by number");
+    return EFFECT_DRAW | EFFECT_MAP;
+}
+
 unsigned do_stage(struct app *a, const char *arg)
 {
     (void)arg;
@@ -524,16 +547,26 @@ static unsigned move_block(struct app *a, int64_t to)
     return EFFECT_DRAW | EFFECT_MAP;
 }
 
+/* To the left or right on the screen. */
+static unsigned step_block(struct app *a, int by)
+{
+    const struct block_order *o = order_shown(a);
+    int64_t to = (int64_t)block_place(o, a->layer, a->block) + by;
+    if (to < 0 || to >= app_rows(a)->blocks)
+        return move_block(a, a->block);
+    return move_block(a, block_at(o, a->layer, (uint32_t)to));
+}
+
 unsigned do_block_prev(struct app *a, const char *arg)
 {
     (void)arg;
-    return move_block(a, (int64_t)a->block - 1);
+    return step_block(a, -1);
 }
 
 unsigned do_block_next(struct app *a, const char *arg)
 {
     if (!*arg)
-        return move_block(a, (int64_t)a->block + 1);
+        return step_block(a, 1);
     char *end;
     long to = strtol(arg, &end, 10);
     if (end == arg || to < 0 || to >= (long)app_rows(a)->blocks) {

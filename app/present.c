@@ -420,6 +420,18 @@ void present_map(struct app *a, struct vm_map *m, struct choice_rows *r, int64_t
     }
 }
 
+/* While a run is written the order of the one before stays: the blocks are the model's. */
+static const uint32_t *map_order(struct app *a, const struct choice_rows *r)
+{
+    struct block_order *o = &a->order;
+    if (!a->ordered || !r->n)
+        return NULL;
+    bool same = o->rows == r && o->layers == r->layers && o->blocks == r->blocks;
+    if (!same || (o->n != r->n && !app_running(a)))
+        block_order_make(o, r);
+    return o->at;
+}
+
 /* ---- latency
  * -------------------------------------------------------------------------------------- */
 
@@ -491,6 +503,7 @@ void present_main(struct app *a)
                    "which need none.";
     present_latency(a, &a->vm.latency);
     present_map(a, &a->vm.map, app_rows(a), a->map_token);
+    a->vm.map.order = map_order(a, app_rows(a));
     present_strip(a, &a->vm.strip, app_token(a));
     present_agree(a, &a->vm.agree, a->map_token);
 }

@@ -67,6 +67,7 @@ static bool load_run(struct app *a, const struct store_run *r, struct pool *p, s
         memcpy(s, (uint32_t[]){enc.layers, enc.blocks, enc.units}, sizeof s);
     timeline_start(&a->run, d, s);
     a->stat.rows = NULL;
+    a->order.rows = NULL;
     a->run.prefill_ns = r->prefill_ns;
     a->run.prefill_rows = r->n_read > 0 ? (uint64_t)r->n_read : 0;
     load_tokens(&a->run, t, n);

@@ -12,6 +12,7 @@
 
 #include "app/args.h"
 #include "app/commands.h"
+#include "app/order.h"
 #include "app/recorder.h"
 #include "app/timeline.h"
 #include "app/worker.h"
@@ -234,10 +235,12 @@ struct app {
     enum vm_zoom zoom;
     enum app_stage stage;
     uint32_t layer, block;
-    bool map_cursor;     /* drawn once it was moved */
-    int64_t map_token;   /* row the map shows; follows on its own clock */
-    bool latency_token;  /* parts of this token instead of the mean */
-    char find[APP_TEXT]; /* "" none */
+    bool ordered;             /* the map shows blocks that choose alike together */
+    struct block_order order; /* made anew for other rows, or when a run ends */
+    bool map_cursor;          /* drawn once it was moved */
+    int64_t map_token;        /* row the map shows; follows on its own clock */
+    bool latency_token;       /* parts of this token instead of the mean */
+    char find[APP_TEXT];      /* "" none */
     enum { FIND_TEXT, FIND_UNITS } find_kind;
     size_t found; /* byte of the last hit */
     uint32_t found_layer, found_block;

@@ -215,6 +215,7 @@ static void close_all(struct app *a)
     free(a->page.line);
     free(a->page.token);
     free(a->stat.layer);
+    block_order_free(&a->order);
     free(a->runs);
     free(a->source);
     live_origin_free(a);

@@ -109,21 +109,34 @@ static struct grid layer_grid(const struct theme *t, const struct vm_map *vm, in
     return g;
 }
 
-/* Largest value of the blocks in one column; VM_ABSENT if none has one. */
-static uint8_t bin_level(const uint8_t *row, uint32_t blocks, uint32_t from, uint32_t n)
+/* Blocks may be shown in another order than that of their numbers. */
+static uint32_t block_at(const struct vm_map *vm, uint32_t layer, uint32_t place)
 {
-    int best = -1;
-    for (uint32_t b = from; b < from + n && b < blocks; b++)
-        if (row[b] != VM_ABSENT && row[b] > best)
-            best = row[b];
-    return best < 0 ? VM_ABSENT : (uint8_t)best;
+    return vm->order ? vm->order[(size_t)layer * vm->blocks + place] : place;
 }
 
-static uint8_t level_at(const struct vm_map *vm, uint32_t layer, uint32_t block, uint32_t n)
+/* Of the cursor's block. */
+static uint32_t cursor_place(const struct vm_map *vm)
 {
+    for (uint32_t i = 0; vm->order && vm->layer < vm->layers && i < vm->blocks; i++)
+        if (block_at(vm, vm->layer, i) == vm->block)
+            return i;
+    return vm->block;
+}
+
+/* Largest value of the blocks in one column; VM_ABSENT if none has one. */
+static uint8_t level_at(const struct vm_map *vm, uint32_t layer, uint32_t from, uint32_t n)
+{
+    int best = -1;
     if (!vm->level || layer >= vm->layers)
         return VM_ABSENT;
-    return bin_level(vm->level + (size_t)layer * vm->blocks, vm->blocks, block, n);
+    const uint8_t *row = vm->level + (size_t)layer * vm->blocks;
+    for (uint32_t i = from; i < from + n && i < vm->blocks; i++) {
+        uint8_t level = row[block_at(vm, layer, i)];
+        if (level != VM_ABSENT && level > best)
+            best = level;
+    }
+    return best < 0 ? VM_ABSENT : (uint8_t)best;
 }
 
 /* A legible mark on top of a cell. */
@@ -219,7 +232,7 @@ static void draw_layers(struct surface *s, const struct theme *t, const struct v
         int y = (int)((l - g->first) / step) * g->tall * g->fold;
         draw_label(s, t, vm, g, l, y);
         for (int k = 0; k < g->fold; k++) {
-            if (k > 0)
+            if (k > 0 && !vm->order) /* the number of the first block */
                 surface_printf(s, 0, y + k, theme_style(t, ROLE_DIM), "%3d", k * g->per);
             draw_blocks(s, t, vm, g, l, (uint32_t)(k * g->per), y + k);
         }
@@ -232,10 +245,10 @@ static void draw_layers(struct surface *s, const struct theme *t, const struct v
         draw_side(&side, t, vm);
     }
     if (vm->cursor && vm->layer >= g->first && vm->layer < g->first + g->n) {
-        int x = (int)(vm->block % (uint32_t)g->per / g->bin) * g->cell + (g->cell - 1) / 2;
+        uint32_t place = cursor_place(vm), b = place / g->bin * g->bin;
+        int x = (int)(place % (uint32_t)g->per / g->bin) * g->cell + (g->cell - 1) / 2;
         int y = (int)((vm->layer - g->first) / step) * g->tall * g->fold + (g->tall - 1) / 2;
-        uint32_t b = vm->block / g->bin * g->bin;
-        draw_mark(s, t, g->label + x, y + (int)vm->block / g->per,
+        draw_mark(s, t, g->label + x, y + (int)place / g->per,
                   level_at(vm, vm->layer, b, g->bin));
     }
 }
@@ -244,9 +257,9 @@ static void draw_layers(struct surface *s, const struct theme *t, const struct v
 
 /* On a narrow screen the legend takes a second row: what a column and a page stand
  * for must never be left out, and "differs from token 117" is long. */
-static int legend_rows(int w)
+static int legend_rows(const struct vm_map *vm, int w)
 {
-    return w < 72 ? 2 : 1;
+    return w < (vm->order ? 80 : 72) ? 2 : 1;
 }
 
 static void draw_pieces(struct surface *s, const struct theme *t, struct fit *f, int y)
@@ -282,10 +295,17 @@ static void add_place(struct fit *f, const struct theme *t, const struct vm_map 
     }
 }
 
-static void add_binning(struct fit *f, const struct theme *t, const struct grid *g)
+/* What a column is; the order of blocks is never left out. */
+static void add_binning(struct fit *f, const struct theme *t, const struct grid *g,
+                        bool ordered)
 {
     struct style warn = theme_style(t, ROLE_WARN), dim = theme_style(t, ROLE_DIM);
-    if (g->bin > 1)
+    if (ordered && g->bin <= 1)
+        fit_brief(fit_add(f, 0, warn, "ordered by co-selection"), "co-sel. order");
+    if (ordered && g->bin > 1)
+        fit_brief(fit_add(f, 0, warn, "1 col = %u blocks by co-selection, max", g->bin),
+                  "1 col=%u alike, max", g->bin);
+    else if (g->bin > 1)
         fit_brief(fit_add(f, 0, warn, "1 col = %u blocks, max", g->bin), "1 col=%u, max",
                   g->bin);
     else if (g->fold > 1)
@@ -309,7 +329,7 @@ static void draw_legend(struct surface *s, const struct theme *t, const struct v
                         const struct grid *g, bool focus)
 {
     struct fit first = {.n = 0}, second = {.n = 0};
-    struct fit *f = &first, *rest = legend_rows(s->w) > 1 ? &second : &first;
+    struct fit *f = &first, *rest = legend_rows(vm, s->w) > 1 ? &second : &first;
     struct style title = theme_style(t, focus ? ROLE_FOCUS : ROLE_TITLE);
     bool encoder = vm->stage && strcmp(vm->stage, "decoder") != 0;
     struct fit_piece *p = fit_add(f, 0, title, "FF choice%s%s: %s %s", encoder ? ", " : "",
@@ -321,14 +341,14 @@ static void draw_legend(struct surface *s, const struct theme *t, const struct v
     snprintf(p->after, sizeof p->after, "%s", vm->hi ? vm->hi : "high");
     add_pages(rest, t, vm, g);
     if (g->bin > 1)
-        add_binning(rest, t, g);
+        add_binning(rest, t, g, vm->order);
     add_place(rest, t, vm);
     if (g->summary == SUMMARY_ROW || g->summary == SUMMARY_SHORT)
         fit_brief(fit_add(rest, 7, theme_style(t, ROLE_DIM),
                           "right: entropy in bits, ?: too few tokens"),
                   "right: entropy, ?: low n");
     if (g->bin == 1)
-        add_binning(rest, t, g);
+        add_binning(rest, t, g, vm->order);
     draw_pieces(s, t, f, 0);
     if (rest != f)
         draw_pieces(s, t, rest, 1);
@@ -361,7 +381,7 @@ static uint32_t bin_uses(const struct vm_map *vm, uint32_t b, uint32_t nb, uint3
     uint32_t most = 0;
     for (uint32_t i = b; i < b + nb && i < vm->blocks; i++)
         for (uint32_t k = u; k < u + nu && k < vm->units; k++) {
-            uint32_t v = vm->uses[(size_t)i * vm->units + k];
+            uint32_t v = vm->uses[(size_t)block_at(vm, vm->layer, i) * vm->units + k];
             most = v > most ? v : most;
         }
     return most;
@@ -374,7 +394,7 @@ static uint8_t bin_age(const struct vm_map *vm, uint32_t b, uint32_t nb, uint32_
     uint8_t least = 255;
     for (uint32_t i = b; vm->age && i < b + nb && i < vm->blocks; i++)
         for (uint32_t k = u; k < u + nu && k < vm->units; k++) {
-            uint8_t v = vm->age[(size_t)i * vm->units + k];
+            uint8_t v = vm->age[(size_t)block_at(vm, vm->layer, i) * vm->units + k];
             least = v < least ? v : least;
         }
     return least;
@@ -389,20 +409,21 @@ static void draw_usage(struct surface *s, const struct theme *t, const struct vm
                        bool focus)
 {
     struct grid g = {.label = 5};
-    int legend = legend_rows(s->w);
+    int legend = legend_rows(vm, s->w);
     uint32_t bin = unit_bin(vm->units, s->h - legend), most = max_uses(vm);
     fit_blocks(&g, vm->blocks, s->w - g.label);
 
     struct fit f = {.n = 0}, second = {.n = 0}, *rest = legend > 1 ? &second : &f;
     struct fit_piece *p = fit_add(&f, 0, theme_style(t, focus ? ROLE_FOCUS : ROLE_TITLE),
                                   "layer %u: uses per unit 0", vm->layer);
+    fit_brief(p, "layer %u uses 0", vm->layer);
     p->ramp = true;
     snprintf(p->after, sizeof p->after, "%u", most);
     if (bin > 1)
         fit_brief(fit_add(rest, 0, theme_style(t, ROLE_WARN), "1 row = %u units, max", bin),
                   "1 row=%u, max", bin);
-    if (g.bin > 1)
-        add_binning(rest, t, &g);
+    if (g.bin > 1 || vm->order)
+        add_binning(rest, t, &g, vm->order);
     fit_add(rest, 3, theme_style(t, ROLE_TEXT), "%u tokens", vm->uses_n);
     fit_add(rest, 4, theme_style(t, ROLE_DIM), "o chosen now");
     draw_pieces(s, t, &f, 0);
@@ -492,10 +513,12 @@ static void draw_bars(struct surface *s, const struct theme *t, const struct vm_
     }
 }
 
-void pane_units(struct surface *s, const struct theme *t, const struct vm_map *vm)
+void pane_units(struct surface *s, const struct theme *t, const struct vm_map *map)
 {
+    struct vm_map by_index = *map, *vm = &by_index; /* one block, by its number */
     if (s->h < 2)
         return;
+    vm->order = NULL;
     char line[160];
     snprintf(line, sizeof line, "layer %u, block %u: uses per unit, %u tokens, mean %.1f",
              vm->layer, vm->block, vm->uses_n,
@@ -540,8 +563,8 @@ int pane_map_rows(const struct theme *t, const struct vm_map *vm, int cols, bool
     if (vm->layers == 0 || vm->blocks == 0)
         return 0;
     if (vm->zoom != VM_ZOOM_ALL)
-        return legend_rows(cols) + (int)(vm->units < 64 ? vm->units : 64);
-    return legend_rows(cols) +
+        return legend_rows(vm, cols) + (int)(vm->units < 64 ? vm->units : 64);
+    return legend_rows(vm, cols) +
            (int)(packed && theme_halves(t) ? (vm->layers + 1) / 2 : vm->layers);
 }
 
@@ -550,7 +573,7 @@ int pane_map_rows_folded(const struct theme *t, const struct vm_map *vm, int col
     if (vm->zoom != VM_ZOOM_ALL || vm->layers == 0 || vm->blocks == 0)
         return pane_map_rows(t, vm, cols, false);
     int fold = rows_of_blocks(vm->blocks, cols - LABEL - (vm->stat ? COLUMN_SIDE : 0));
-    return legend_rows(cols) + (int)vm->layers * fold;
+    return legend_rows(vm, cols) + (int)vm->layers * fold;
 }
 
 void pane_map(struct surface *s, const struct theme *t, const struct vm_map *vm, bool focus)
@@ -565,7 +588,7 @@ void pane_map(struct surface *s, const struct theme *t, const struct vm_map *vm,
         pane_units(s, t, vm);
         return;
     }
-    int legend = legend_rows(s->w);
+    int legend = legend_rows(vm, s->w);
     struct grid g = layer_grid(t, vm, s->w, s->h - legend);
     draw_legend(s, t, vm, &g, focus);
     struct surface body = surface_sub(s, (struct rect){0, legend, s->w, s->h - legend});
@@ -580,7 +603,7 @@ void pane_map(struct surface *s, const struct theme *t, const struct vm_map *vm,
 bool pane_map_at(int w, int h, const struct theme *t, const struct vm_map *vm, int x, int y,
                  uint32_t *layer, uint32_t *block)
 {
-    int legend = legend_rows(w);
+    int legend = legend_rows(vm, w);
     if (vm->zoom != VM_ZOOM_ALL || y < legend || vm->blocks == 0)
         return false;
     struct grid g = layer_grid(t, vm, w, h - legend);
@@ -589,6 +612,10 @@ bool pane_map_at(int w, int h, const struct theme *t, const struct vm_map *vm, i
     if (x < g.label || x >= g.label + g.cols || row >= g.n)
         return false;
     *layer = g.first + row;
-    *block = (uint32_t)(cells % g.fold * g.per) + (uint32_t)((x - g.label) / g.cell) * g.bin;
-    return *block < vm->blocks;
+    uint32_t place =
+        (uint32_t)(cells % g.fold * g.per) + (uint32_t)((x - g.label) / g.cell) * g.bin;
+    if (place >= vm->blocks)
+        return false;
+    *block = block_at(vm, *layer, place);
+    return true;
 }

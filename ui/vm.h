@@ -155,8 +155,10 @@ struct vm_map {
     const char *metric;  /* "surprise" */
     const char *lo, *hi; /* what the ends of the ramp mean: "0", "6 bits" */
     uint32_t layers, blocks, units;
-    const uint8_t *level; /* [layers][blocks] 0..254 or VM_ABSENT; NULL: nothing yet */
-    const uint16_t *unit; /* [layers][blocks] chosen unit, or NULL */
+    const uint8_t *level;  /* [layers][blocks] 0..254 or VM_ABSENT; NULL: nothing yet */
+    const uint16_t *unit;  /* [layers][blocks] chosen unit, or NULL */
+    const uint32_t *order; /* [layers][blocks] the block at each place of the map; NULL: by
+                              index, as in the inspector */
     const struct vm_layer_stat *stat; /* [layers], or NULL */
     uint32_t layer, block;            /* cursor; the map pages so that it is visible */
     bool cursor;                      /* draw it */

@@ -510,6 +510,41 @@ class Looking(TuiTest):
         t.keys("Enter")
         t.wait(view="inspect", token=int(used[-1]))
 
+    def test_map_ordered_by_co_selection(self) -> None:
+        t = self.start("-n", "50", self.home.document(), size=(100, 30))
+        t.written()
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("Tab")
+        t.wait(focus="map")
+        t.keys("o")
+        t.wait_screen("-- ordered by co-selection --")
+
+        def blocks(key: str) -> list[int]:
+            seen = [t.poll()["block"]]
+            for _ in range(63):
+                t.keys(key)
+                seen.append(t.wait(lambda s: s["block"] != seen[-1])["block"])
+            return seen
+
+        t.keys(*["["] * 64)  # to the left end, wherever it was
+        frame = t.poll()["frame"]
+        t.keys("m")
+        t.wait(lambda s: s["frame"] > frame, metric="flip")
+        order = blocks("]")
+        self.assertEqual(sorted(order), list(range(64)))
+        self.assertNotEqual(order, sorted(order))
+        t.keys("M")
+        t.wait(lambda s: s["message"].startswith("mouse on"))
+        lines = t.screen().split("\n")
+        row = next(i for i, line in enumerate(lines) if line.startswith("L00"))
+        t.type(f"\x1b[<0;{5 + 20};{row + 1}M\x1b[<0;{5 + 20};{row + 1}m")
+        t.wait(layer=0, block=order[20])
+        t.keys("o")
+        t.wait(message="map: blocks by number")
+        t.keys("[" if order[20] else "]")
+        t.wait(block=order[20] - 1 if order[20] else 1)
+
     def test_frozen_screen_says_so(self) -> None:
         t = self.start("-n", "50", self.home.document())
         t.written()

@@ -391,6 +391,7 @@ static void legends_are_whole(void **state)
 {
     (void)state;
     static const char *const metric[] = {"differs from token 117", "surprise (text: p)"};
+    static uint32_t order[6 * 128];
     struct sample sample;
     struct buf out = {0};
     sample_open(&sample);
@@ -398,12 +399,13 @@ static void legends_are_whole(void **state)
     sample.vm.map.blocks = 128;
     sample.vm.map.units = 32;
     for (int w = 60; w <= 100; w++)
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < 4; i++) {
             struct surface s;
             struct vm_map m = sample.vm.map;
-            m.pinned = i == 0;
-            m.stage = i == 0 ? "decoder" : "encoder";
-            m.metric = metric[i];
+            m.pinned = i % 2 == 0;
+            m.stage = i % 2 == 0 ? "decoder" : "encoder";
+            m.metric = metric[i % 2];
+            m.order = i < 2 ? NULL : order;
             m.lo = "same";
             m.hi = "other";
             surface_open(&s, w, 9);
@@ -412,7 +414,20 @@ static void legends_are_whole(void **state)
             surface_dump(&s, &out);
             assert_non_null(strstr(buf_str(&out), "@ other"));
             assert_non_null(strstr(buf_str(&out), ", max "));
+            if (m.order)
+                assert_true(strstr(buf_str(&out), "co-selection") ||
+                            strstr(buf_str(&out), " alike"));
+            if (m.order) {
+                m.zoom = VM_ZOOM_LAYER;
+                surface_clear(&s, (struct style){0});
+                pane_map(&s, &plain, &m, false);
+                buf_clear(&out);
+                surface_dump(&s, &out);
+                assert_true(strstr(buf_str(&out), "by co-selection, max ") ||
+                            strstr(buf_str(&out), " alike, max "));
+            }
             surface_clear(&s, (struct style){0});
+            m.order = NULL;
             pane_choices(&s, &plain, &m);
             buf_clear(&out);
             surface_dump(&s, &out);
@@ -644,6 +659,71 @@ static void page_shows_the_selected_line(void **state)
     buf_free(&out);
 }
 
+/* An order of blocks moves cells, the cursor and clicks, whatever the shape of the map. */
+static void map_in_another_order(void **state)
+{
+    (void)state;
+    static const struct {
+        int w, h;
+        uint32_t layers, blocks;
+    } shape[] = {{80, 10, 6, 60},  {160, 14, 6, 60}, {90, 20, 3, 64},
+                 {60, 20, 3, 128}, {100, 8, 12, 64}, {120, 20, 4, 30}};
+    static uint32_t order[SAMPLE_LAYERS * 128];
+    static uint8_t level[SAMPLE_LAYERS * 128], shown[SAMPLE_LAYERS * 128];
+    struct sample sample;
+    sample_open(&sample);
+    for (size_t k = 0; k < sizeof shape / sizeof *shape; k++)
+        for (int coloured = 0; coloured < 2; coloured++) {
+            const struct theme *t = coloured ? &colour : &plain;
+            struct vm_map m = sample.vm.map, plain_map;
+            uint32_t n = m.blocks = shape[k].blocks, layer, block, at;
+            m.layers = shape[k].layers;
+            m.uses = NULL;
+            m.age = NULL;
+            m.unit = NULL;
+            m.layer = 2;
+            m.block = 5;
+            for (uint32_t i = 0; i < m.layers * n; i++) {
+                order[i] = i / n * n + (i % n * 7 + i / n) % n; /* another one in each layer */
+                level[i] = (uint8_t)(sample_random() % 255);
+            }
+            for (uint32_t i = 0; i < m.layers * n; i++) {
+                shown[i] = level[order[i]];
+                order[i] %= n;
+            }
+            plain_map = m;
+            m.order = order;
+            m.level = level;
+            plain_map.level = shown;
+            m.cursor = plain_map.cursor = true;
+            for (uint32_t i = 0; i < n; i++)
+                if (order[2 * n + i] == 5)
+                    plain_map.block = i;
+            struct surface a, b;
+            surface_open(&a, shape[k].w, shape[k].h);
+            surface_open(&b, shape[k].w, shape[k].h);
+            pane_map(&a, t, &m, true);
+            pane_map(&b, t, &plain_map, true);
+            for (int y = shape[k].w < 72 ? 2 : 1; y < a.h; y++) /* below the legend */
+                for (int x = 6; x < a.w; x++) {                 /* beside the labels */
+                    assert_int_equal(a.cells[y * a.w + x].rune, b.cells[y * a.w + x].rune);
+                    if (!pane_map_at(a.w, a.h, t, &plain_map, x, y, &layer, &at)) {
+                        assert_false(pane_map_at(a.w, a.h, t, &m, x, y, &layer, &block));
+                        continue;
+                    }
+                    assert_true(pane_map_at(a.w, a.h, t, &m, x, y, &layer, &block));
+                    assert_int_equal(block, order[layer * n + at]);
+                }
+            struct buf out = {0};
+            surface_dump(&a, &out);
+            assert_true(strstr(buf_str(&out), "co-sel") || strstr(buf_str(&out), " alike"));
+            buf_free(&out);
+            surface_free(&a);
+            surface_free(&b);
+        }
+    sample_close(&sample);
+}
+
 /* A dense run has tokens and no choices. */
 static void inspector_without_choices_says_so(void **state)
 {
@@ -831,6 +911,7 @@ int main(void)
         cmocka_unit_test(message_shows_that_it_is_cut),
         cmocka_unit_test(folded_map_shows_every_block),
         cmocka_unit_test(help_shows_the_selected_row),
+        cmocka_unit_test(map_in_another_order),
         cmocka_unit_test(page_shows_the_selected_line),
         cmocka_unit_test(inspector_without_choices_says_so),
         cmocka_unit_test(titles_show_that_they_are_cut),
