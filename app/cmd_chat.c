@@ -365,9 +365,11 @@ static const struct {
     {"map", "`terra trace last` has the numbers"},
     {"metric", "`terra trace last` and `terra stats last` have the numbers"},
     {"mouse", "there is no mouse here"},
+    {"order", "`terra trace last` has the numbers"},
     {"stage", "`terra trace last --stage enc` has the encoder's choices"},
     {"stop", "Ctrl-C ends a reply"},
     {"theme", "there are no colors here"},
+    {"users", "`terra trace last` has the numbers"},
     {"whatif", "it needs a token and a block under the cursor"},
     {"zoom", "`terra trace last` has the numbers"},
 };
