@@ -14,6 +14,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -68,10 +69,24 @@ def count(output: str, status: int) -> tuple[int, int]:
     return total - failed, failed
 
 
+def german_locale(folder: Path) -> None:
+    """de_DE.UTF-8 in folder, made once: numbers with a decimal comma, installed or not."""
+    if (folder / "de_DE.UTF-8").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as made:  # whole or not at all
+        target = Path(made) / "de_DE.UTF-8"
+        command = ["localedef", "-i", "de_DE", "-f", "UTF-8", str(target)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        target.rename(folder / target.name)
+
+
 def main() -> int:
     env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", TERRA_BUILD=str(BUILD))
     env["TERRA_BIN"] = str(BUILD / "terra")
     env["TERRA_FIXTURES"] = str(BUILD / "fixtures")
+    env["LOCPATH"] = str(BUILD / "locales")
+    german_locale(BUILD / "locales")
     # A shell that starts us with `&` leaves SIGINT ignored, nohup SIGHUP, and programs respect
     # that.
     signal.signal(signal.SIGINT, signal.default_int_handler)

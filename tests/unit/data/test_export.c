@@ -133,7 +133,7 @@ static void jsonl(void **state)
 static void csv(void **state)
 {
     /* The decimal point stays one, whatever the user's language. */
-    setlocale(LC_ALL, "de_DE.UTF-8");
+    assert_non_null(setlocale(LC_ALL, "de_DE.UTF-8"));
     char *text = export(*state, EXPORT_CSV);
     setlocale(LC_ALL, "C");
     assert_string_equal(
