@@ -3,13 +3,13 @@
 
 #include "app/input.h"
 #include "app/live.h"
+#include "app/pace.h"
 #include "app/present.h"
 #include "app/replay.h"
 #include "engine/base/clock.h"
 #include "engine/base/json_out.h"
 
 #include <errno.h>
-#include <math.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/select.h>
@@ -155,25 +155,6 @@ static uint64_t cpu_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* What a frame costs, in bytes and in drawing, grows with the screen: more cells, fewer frames,
- * but at least 15 a second here, and four of the map.  Keys do not wait for this. */
-static double screens(const struct app *a)
-{
-    double n = (double)a->surface.w * a->surface.h / (80 * 24);
-    return n < 1 ? 1 : n > 4 ? 4 : n;
-}
-
-static uint64_t frame_ns(const struct app *a)
-{
-    double longer = sqrt(screens(a));
-    return (uint64_t)((double)a->frame_ns * (a->far || longer < 1.3 ? longer : 1.3));
-}
-
-static uint64_t map_ns(const struct app *a)
-{
-    return (uint64_t)(1e9 / a->map_fps * (a->map_paced ? 1 : sqrt(screens(a))));
-}
-
 static bool may_draw(const struct app *a)
 {
     return a->dirty && !a->freeze_shown;
@@ -191,7 +172,7 @@ static void draw(struct app *a)
     present(a);
     screen_draw(&a->surface, &a->theme, &a->vm, &a->screen);
     term_draw(a->term, &a->surface, a->screen.cursor_x, a->screen.cursor_y);
-    uint64_t cost = cpu_ns() - start, pause = frame_ns(a);
+    uint64_t cost = cpu_ns() - start, pause = pace_frame_ns(a);
     if (a->busy == BUSY_DECODE) {
         a->draw_ns += cost;
         pause = pause > cost * DRAW_SHARE ? pause : cost * DRAW_SHARE;
@@ -214,7 +195,7 @@ static void follow_map(struct app *a, bool at_once)
     if (!at_once && a->now < a->map_due)
         return;
     a->map_token = token;
-    a->map_due = a->now + map_ns(a);
+    a->map_due = a->now + pace_map_ns(a);
     a->dirty = true;
 }
 

@@ -4,6 +4,7 @@
 #include "app/input.h"
 #include "app/live.h"
 #include "app/loop.h"
+#include "app/pace.h"
 #include "app/replay.h"
 #include "app/setup.h"
 #include "app/state.h"
@@ -122,11 +123,7 @@ static void open_prompt(struct app *a)
 
 static void open_clocks(struct app *a)
 {
-    double fps = config_real(a->config, CONFIG_FPS);
-    a->far = getenv("SSH_CONNECTION") != NULL;
-    a->map_paced = fps > 0;
-    a->map_fps = fps > 0 ? fps : a->far ? 2 : 8;
-    a->frame_ns = a->far ? 100000000 : 50000000; /* a scrolling page is many bytes */
+    pace_open(a, getenv("SSH_CONNECTION") != NULL, config_real(a->config, CONFIG_FPS));
     const char *fd = getenv("TERRA_TEST_FD");
     a->test_fd = fd && *fd ? atoi(fd) : -1;
     a->now = clock_ns();
