@@ -125,13 +125,42 @@ class Terminal(TuiTest):
         self.assertNotEqual(done.returncode, 0)
         self.assertNotIn(b"\x1b", done.stdout)
 
+    def lose_terminal(self, program: str) -> int:
+        """The wait status of a program in a terminal that goes away while terra writes."""
+        log = self.home.dir / "frames.jsonl"
+        log.write_bytes(b"")
+        document = str(self.home.document())
+        line = [str(TERRA), "-m", str(models() / "e2e"), "-n", "4000", document]
+        env = self.home.env() | {"TERM": "xterm-256color", "TERRA_TEST_FD": "9"}
+        pid, tty = pty.fork()
+        if pid == 0:
+            os.dup2(os.open(log, os.O_WRONLY), 9)
+            os.execve("/bin/sh", ["sh", "-c", program, "sh", *line], env)
+        end = time.monotonic() + PATIENCE_S
+        while not re.search(r'"tokens":\d\d', log.read_text()):
+            self.assertLess(time.monotonic(), end, "it never began to write")
+            if select.select([tty], [], [], 0.01)[0]:
+                os.read(tty, 65536)
+        os.close(tty)
+        status: list[int] = []
+
+        def ended() -> bool:
+            done, how = os.waitpid(pid, os.WNOHANG)
+            if done:
+                status.append(how)
+            return done != 0
+
+        wait_for(ended, lambda: "still running")
+        return status[0]
+
     def test_lost_terminal(self) -> None:
-        t = self.start("-n", "3000", self.home.document())
-        t.wait(lambda s: s["tokens"] > 20)
-        pid = t.pid()
-        t.close()  # the whole terminal goes away
-        wait_for(lambda: not os.path.exists(f"/proc/{pid}"), lambda: "still running")
-        self.assertEqual(self.home.sql("select status from run"), [("cancelled",)])
+        status = self.lose_terminal('exec "$@"')
+        self.assertTrue(os.WIFSIGNALED(status), status)
+        self.assertEqual(os.WTERMSIG(status), signal.SIGHUP)
+        # Who is not the terminal's first process gets no signal: reading fails.
+        status = self.lose_terminal('trap "" HUP; "$@"; exit $?')
+        self.assertEqual(os.waitstatus_to_exitcode(status), 128 + signal.SIGHUP)
+        self.assertEqual(self.home.sql("select status from run"), [("cancelled",)] * 2)
 
     def test_any_keys_at_all(self) -> None:
         rng = random.Random(11)
