@@ -55,18 +55,25 @@ class Terminal(TuiTest):
         self.assertIn("became shorter while it was in use", t.screen())
 
     def test_suspend_and_continue(self) -> None:
+        def stty(name: str) -> str:
+            """The shell's terminal modes."""
+            t.type(f"stty -g >{name}.new; mv {name}.new {name}")
+            t.keys("Enter")
+            wait_for((self.home.dir / name).exists, t.screen)
+            return (self.home.dir / name).read_text()
+
         t = self.start(shell=True)
         t.wait_screen("$")
-        t.type(f"cd {self.home.dir}; stty -g >before; pwd")
+        t.type(f"cd {self.home.dir}")
         t.keys("Enter")
-        t.wait_screen("/")
+        before = stty("before")
         t.type(f"{t.line} -n 3000 {self.home.document()}")
         t.keys("Enter")
         t.wait(lambda s: s["tokens"] > 5)
         t.keys("C-z")
-        t.wait_screen("$")
-        wait_for(lambda: t.tmux("display-message", "-p", "#{alternate_on}").strip() == "0",
-                 lambda: t.screen())
+        t.wait_screen("Stopped")
+        self.assertEqual(t.tmux("display-message", "-p", "#{alternate_on}").strip(), "0")
+        self.assertEqual(stty("stopped"), before)
         t.type("fg")
         t.keys("Enter")
         state = t.poll()
@@ -75,7 +82,9 @@ class Terminal(TuiTest):
         t.keys("Escape")
         t.written()
         t.keys("C-d")
-        t.wait_screen("$ ")
+        wait_for(lambda: t.tmux("display-message", "-p", "#{alternate_on}").strip() == "0",
+                 t.screen)
+        self.assertEqual(stty("after"), before)
 
     def test_no_colour(self) -> None:
         for options in ({"env": {"NO_COLOR": "1"}}, {"args": ("--color", "never")}):
