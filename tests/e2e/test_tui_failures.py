@@ -20,6 +20,15 @@ from tui import PATIENCE_S, TERRA, TEXT, Home, TuiTest, models, wait_for
 
 CRASHES = (signal.SIGSEGV, signal.SIGQUIT, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 STOPS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+DIRECT = r"""
+xterm-direct|xterm with exact colours,
+    RGB, ccc@, initc@, colors#0x1000000, pairs#0x7FFF, op=\E[39;49m,
+    setab=\E[%?%p1%{8}%<%t4%p1%d%e48:2::%p1%{65536}%/%d:%p1%{256}%/%{255}%&%d:%p1%{255}%&%d%;m,
+    setaf=\E[%?%p1%{8}%<%t3%p1%d%e38:2::%p1%{65536}%/%d:%p1%{256}%/%{255}%&%d:%p1%{255}%&%d%;m,
+    use=xterm-256color,
+plain-256color|a terminal without such an entry,
+    use=xterm-256color,
+"""
 
 
 class Terminal(TuiTest):
@@ -97,6 +106,29 @@ class Terminal(TuiTest):
                     self.assertFalse(n and 30 <= int(n) <= 49 and int(n) not in (39, 49), code)
             self.assertRegex(t.screen(), r"L00 [ .:=+*#%@-]{64}")  # shades are glyphs
             t.close()
+
+    def test_exact_colours(self) -> None:
+        """Where the terminal has them; its entry is not installed everywhere."""
+        source = self.home.dir / "direct.src"
+        source.write_text(DIRECT)
+        subprocess.run(["tic", "-x", "-o", self.home.dir / ".terminfo", source], check=True)
+        for term, colorterm, exact in (
+            ("xterm-direct", "", True),
+            ("xterm-direct", "truecolor", True),
+            ("xterm-256color", "truecolor", True),
+            ("xterm-256color", "24bit", True),
+            ("xterm-256color", "yes", False),
+            ("xterm-256color", "", False),
+            ("plain-256color", "truecolor", False),
+        ):
+            with self.subTest(term=term, colorterm=colorterm):
+                env = {"TERM": term, "COLORTERM": colorterm}
+                t = self.start("-n", "20", self.home.document(), env=env)
+                t.written()
+                colours = t.colours()
+                self.assertEqual("[38;2;" in colours, exact, colours)
+                self.assertEqual("[38;5;" in colours, not exact, colours)
+                t.close()
 
     def test_ascii_and_kinds_of_terminals(self) -> None:
         for term in ("screen", "linux", "vt100", "xterm", "xterm-256color"):

@@ -117,8 +117,8 @@ class Tui:
         line = " ".join(shlex.quote(c) for c in command)
         script = home.dir / "run.sh"
         sets = "".join(f"export {k}={shlex.quote(v)}\n" for k, v in env.items())
-        sets += "".join(f"unset {k}\n" for k in ("NO_COLOR", "COLORTERM", "SSH_CONNECTION", *unset))
-        sets = sets.replace("unset NO_COLOR\n", "") if "NO_COLOR" in env else sets
+        bare = {"NO_COLOR", "COLORTERM", "SSH_CONNECTION", *unset} - set(options.get("env", {}))
+        sets += "".join(f"unset {k}\n" for k in sorted(bare))
         if options.get("shell"):
             script.write_text(f"{sets}exec 9>>{self.log}\nPS1='$ ' exec sh -i\n")
         else:
