@@ -15,6 +15,7 @@ import sqlite3
 import subprocess
 import time
 import unittest
+from pathlib import Path
 
 from tui import PATIENCE_S, TERRA, TEXT, Home, TuiTest, models, wait_for
 
@@ -35,7 +36,7 @@ class Terminal(TuiTest):
     def test_stop_signals_store_and_give_the_terminal_back(self) -> None:
         for sig in STOPS:
             with self.subTest(sig=sig.name):
-                t = self.start("-n", "3000", self.home.document())
+                t = self.start("-n", "4000", self.home.document())
                 t.wait(lambda s: s["tokens"] > 20)
                 t.kill(sig)
                 self.assertEqual(t.exit_status(), 128 + sig)
@@ -46,7 +47,7 @@ class Terminal(TuiTest):
     def test_crashes_give_the_terminal_back(self) -> None:
         for sig in CRASHES:
             with self.subTest(sig=sig.name):
-                t = self.start("-n", "3000", self.home.document())
+                t = self.start("-n", "4000", self.home.document())
                 t.wait(lambda s: s["tokens"] > 5)
                 t.kill(sig)
                 t.exit_status()
@@ -56,7 +57,7 @@ class Terminal(TuiTest):
     def test_mapped_model_that_shrinks(self) -> None:
         copy = self.home.dir / "model"
         shutil.copytree(models() / "e2e", copy)
-        t = self.start("-n", "3000", self.home.document(), model=copy)
+        t = self.start("-n", "4000", self.home.document(), model=copy)
         t.wait(lambda s: s["tokens"] > 5)
         os.truncate(copy / "model.safetensors", 4096)
         self.assertEqual(t.exit_status(), 3)
@@ -76,16 +77,16 @@ class Terminal(TuiTest):
         t.type(f"cd {self.home.dir}")
         t.keys("Enter")
         before = stty("before")
-        t.type(f"{t.line} -n 3000 {self.home.document()}")
+        t.type(f"{t.line} -n 4000 {self.home.document()}")
         t.keys("Enter")
         t.wait(lambda s: s["tokens"] > 5)
         t.keys("C-z")
         t.wait_screen("Stopped")
         self.assertEqual(t.tmux("display-message", "-p", "#{alternate_on}").strip(), "0")
         self.assertEqual(stty("stopped"), before)
+        state = t.poll()
         t.type("fg")
         t.keys("Enter")
-        state = t.poll()
         t.wait(lambda s: s["frame"] > state["frame"])
         t.wait_screen("FF choice")
         t.keys("Escape")
@@ -227,12 +228,19 @@ class Terminal(TuiTest):
         wait_for(lambda: re.search("measured peak|from the cache", t.screen()), t.screen)
 
         def switches() -> int:
-            text = open(f"/proc/{t.pid()}/status").read()
-            return int(re.search(r"voluntary_ctxt_switches:\s+(\d+)", text).group(1))
+            """Of all its threads."""
+            files = Path(f"/proc/{t.pid()}/task").glob("*/status")
+            texts = [f.read_text() for f in files]
+            return sum(int(n) for text in texts for n in re.findall(r"switches:\s+(\d+)", text))
 
-        before = switches()
-        time.sleep(1)
-        self.assertEqual(switches(), before)
+        def asleep() -> bool:
+            before = switches()
+            time.sleep(1)
+            return switches() == before
+
+        # what it drew last may still be going on: it sleeps sooner or later, and then for good
+        wait_for(asleep, lambda: "it never sleeps")
+        self.assertTrue(asleep())
 
 
 class Model(TuiTest):
@@ -253,7 +261,6 @@ class Model(TuiTest):
         t.type(TEXT)
         t.keys("Enter")
         t.written()
-
 
     def test_model_without_vocabulary(self) -> None:
         copy = self.home.dir / "model"

@@ -68,14 +68,14 @@ class Sizes(TuiTest):
 
 class Running(TuiTest):
     def test_prompt_runs_and_escape_stops(self) -> None:
-        t = self.start("-n", "1500")
+        t = self.start("-n", "4000")
         t.idle(focus="prompt")
         t.type("A short text about a bridge.")
         t.keys("Enter")
         t.wait(lambda s: s["tokens"] > 3)
         t.keys("Escape")
         state = t.written()
-        self.assertLess(state["tokens"], 1500)
+        self.assertLess(state["tokens"], 4000)
         self.assertIn("stopped", state["message"])
         t.keys("Escape")
         t.wait(focus="output")
@@ -89,7 +89,7 @@ class Running(TuiTest):
         self.assertEqual(rows, [("cancelled", state["tokens"], "chat")])
 
     def test_ctrl_c_stops_then_tells_how_to_quit(self) -> None:
-        t = self.start("-n", "1500", self.home.document())
+        t = self.start("-n", "4000", self.home.document())
         t.wait(lambda s: s["tokens"] > 3)
         t.keys("C-c")
         t.written()
@@ -102,7 +102,7 @@ class Running(TuiTest):
         self.assertEqual(t.exit_status(), 0)
 
     def test_typing_while_a_reply_is_written(self) -> None:
-        t = self.start("-n", "1500", self.home.document())
+        t = self.start("-n", "4000", self.home.document())
         t.wait(lambda s: s["tokens"] > 3)
         t.type("next text")
         t.wait_screen("> next text")

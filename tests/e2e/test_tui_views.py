@@ -45,8 +45,7 @@ class Stored(TuiTest):
         self.assertIn("lat ms", screen)
         t.keys("-")
         t.keys("Space")
-        t.wait(playing=True)
-        t.wait(lambda s: s["shown"] > 0)
+        t.seen(lambda s: s["shown"] > 0, playing=True)
         t.keys("+", "+", "+", "+", "+", "+")
         t.wait(shown=40, playing=False)
         shown = [s["shown"] for s in t.states if s["playing"]]
@@ -79,8 +78,8 @@ class Stored(TuiTest):
         assert slow, says
         self.assertAlmostEqual(own * int(slow[1]), float(slow[2]), delta=0.1)
         self.assertGreater(float(slow[2]), 1.9)  # one can watch it
-        t.keys("-", "-")
-        t.wait(lambda s: f"1/{int(slow[1]) * 4} " in s["message"])
+        t.keys("-", "-", "-")
+        t.wait(lambda s: f"1/{int(slow[1]) * 8} " in s["message"])  # 15 s: time to stop it
         t.keys("r")
         t.wait(lambda s: 0 < s["shown"] < 20, view="main", playing=True)
         t.keys("Space")
@@ -298,7 +297,7 @@ class Stored(TuiTest):
         self.assertEqual(self.home.sql(rows), [(1, 1, 0), (2, 2, 1)])
 
     def test_two_processes_at_once(self) -> None:
-        first = self.start("-n", "3000", self.home.document())
+        first = self.start("-n", "4000", self.home.document())
         first.wait(lambda s: s["tokens"] > 3 and s["session"])
         # a second one on the same history, from a pipe
         done = subprocess.run(
@@ -336,8 +335,7 @@ class Compared(TuiTest):
         t.keys("-")
         t.wait(lambda s: s["message"].startswith("replay at 1/"))
         t.keys("Space")
-        t.wait(playing=True)
-        t.keys("+", "+", "+", "+", "+", "+")
+        t.seen(playing=True)
         t.wait(lambda s: s["message"].startswith("end of the replay: A took "), playing=False)
         t.keys(",")
         t.keys("d")
@@ -385,7 +383,7 @@ class Compared(TuiTest):
         t.wait(view="main")
 
     def test_escape_stops_a_compare(self) -> None:
-        t = self.start("-n", "3000", self.home.document())
+        t = self.start("-n", "4000", self.home.document())
         t.wait(lambda s: s["tokens"] > 3)
         t.keys("Escape")
         t.written()

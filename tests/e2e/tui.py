@@ -59,6 +59,10 @@ def wait_for(what: Callable[[], Any], why: Callable[[], str]) -> Any:
         time.sleep(0.01)
 
 
+def fits(state: State, what: Callable[[State], Any] | None, want: dict[str, Any]) -> bool:
+    return all(state.get(k) == v for k, v in want.items()) and (what is None or what(state))
+
+
 class Home:
     """A home directory of its own, with documents and a history."""
 
@@ -104,6 +108,7 @@ class Tui:
         self.offset = 0
         self.last: State = {}
         self.states: list[State] = []
+        self.waited = 0  # frames drawn until the last wait ended
         w, h = options.get("size", (80, 24))
         env = home.env() | {"TERRA_TEST_FD": "9"} | options.get("env", {})
         unset = options.get("unset", ())
@@ -175,13 +180,26 @@ class Tui:
 
         def ready() -> State | None:
             state = self.poll()
-            ok = bool(state) and all(state.get(k) == v for k, v in want.items())
-            return state if ok and (what is None or what(state)) else None
+            return state if state and fits(state, what, want) else None
 
+        return self.until(ready, what or want)
+
+    def seen(self, what: Callable[[State], Any] | None = None, **want: Any) -> State:
+        """Until a frame drawn since the last wait is as wanted: for what may be over soon."""
+
+        def ready() -> State | None:
+            self.poll()
+            return next((s for s in self.states[self.waited :] if fits(s, what, want)), None)
+
+        return self.until(ready, what or want)
+
+    def until(self, ready: Callable[[], State | None], wanted: object) -> State:
         def why() -> str:
-            return f"waited for {want or what}, got {self.last}\n{self.screen()}"
+            return f"waited for {wanted}, got {self.last}\n{self.screen()}"
 
-        return wait_for(ready, why)
+        state: State = wait_for(ready, why)
+        self.waited = len(self.states)
+        return state
 
     def wait_screen(self, text: str) -> str:
         def ready() -> str | None:
