@@ -191,6 +191,10 @@ bool reply_run(struct cli *c, struct reply *r, struct err *e)
                                .session = recorder_session(c->recorder),
                                .run = recorder_run_id(c->recorder)};
     headless_end(&c->out, &end);
+    if ((g->stop == GENERATE_END || g->stop == GENERATE_LENGTH) && !g->text.len &&
+        !c->args->ids)
+        cli_note(c, g->n_tokens ? "the model wrote nothing but blank lines"
+                                : "the model ended the text at once");
     if (g->stop != GENERATE_ERROR)
         reply_stats(c, g, r->ids->n, &r->sampling, true);
     if (!ok && e)

@@ -221,6 +221,28 @@ class Models(Case):
         self.assertEqual(lines.of("model")[0]["ff_block"], 4)
         self.assertGreater(len(lines.of("tensor")), 100)
 
+    def likes(self, token: int) -> Path:
+        """A model that writes nothing but this token."""
+        shutil.rmtree(self.tmp / "model", ignore_errors=True)
+        folder = self.model()
+        path = folder / "model.safetensors"
+        header, data = split(path)
+        at = header["loss.b"]["data_offsets"][0] + 4 * token
+        join(path, header, data[:at] + struct.pack("<f", 1e6) + data[at + 4 :])
+        return folder
+
+    def test_empty_replies_are_explained(self) -> None:
+        end, newline = 1, 42
+        folder = self.likes(end)
+        done = self.works("run", "-m", folder, "hello")
+        self.assertEqual(done.out.strip(), "")
+        self.assertIn("terra: the model ended the text at once\n", done.err)
+        self.assertEqual(self.works("run", "-q", "-m", folder, "hello").err, "")
+        self.assertNotIn("the model", self.works("run", "hello").err)
+        blank = self.works("run", "-n", "4", "-m", self.likes(newline), "hello")
+        self.assertEqual(blank.out.strip(), "")
+        self.assertIn("terra: the model wrote nothing but blank lines\n", blank.err)
+
 
 if __name__ == "__main__":
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
