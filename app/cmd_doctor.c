@@ -61,10 +61,10 @@ static void check_settings(struct doctor *d)
     }
     struct buf db = {0};
     cli_store_path(d->c, &db);
-    const char *const files[][2] = {{"config", p->config_file},     {"keys", p->keys_file},
-                                    {"history", buf_str(&db)},      {"models", p->models_dir},
-                                    {"prompts", p->prompt_history}, {"log", p->log_file},
-                                    {"machine", p->machine_file}};
+    const char *const files[][2] = {
+        {"config", p->config_file},     {"keys", p->keys_file},
+        {"history", buf_str(&db)},      {"models", p->models_dir},
+        {"prompts", p->prompt_history}, {"machine", p->machine_file}};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         say(d, *files[i][1] ? GOOD : NOTE, "file", "%s: %s%s", files[i][0],
             *files[i][1] ? files[i][1] : "HOME is not set",

@@ -538,7 +538,6 @@ static void find_paths(struct user_config *c, char *(*get)(const char *))
     p->db_file = join(c, p->data_dir, "history.db");
     p->models_dir = join(c, p->data_dir, "models");
     p->prompt_history = join(c, p->state_dir, "prompt_history");
-    p->log_file = join(c, p->state_dir, "log");
     p->machine_file = join(c, p->cache_dir, "machine.json");
 }
 

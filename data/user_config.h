@@ -89,7 +89,7 @@ struct config_binding {
 struct config_paths { /* absolute; "" if $HOME is unknown */
     const char *config_dir, *data_dir, *state_dir, *cache_dir; /* .../terra */
     const char *config_file, *keys_file, *db_file, *models_dir;
-    const char *prompt_history, *log_file, *machine_file;
+    const char *prompt_history, *machine_file;
 };
 
 struct user_config {
