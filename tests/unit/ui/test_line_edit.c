@@ -271,10 +271,27 @@ static void no_file_means_no_file(void **state)
     line_edit_close(l);
 }
 
+/* Readline reads it once, before the first test. */
+static void write_inputrc(const char *path)
+{
+    FILE *f = fopen(path, "w");
+    fputs("$if terra\n\"\\C-xt\": \"ours\"\n$else\n\"\\C-xt\": \"another's\"\n$endif\n", f);
+    fclose(f);
+    setenv("INPUTRC", path, 1);
+}
+
+static void inputrc_knows_our_name(void **state)
+{
+    type(*state, "\x18t");
+    assert_string_equal(text_of(*state), "ours");
+}
+
 int main(void)
 {
+    char inputrc[] = "/tmp/terra-inputrc-XXXXXX";
+    close(mkstemp(inputrc));
+    write_inputrc(inputrc);
     setenv("LC_ALL", "C.UTF-8", 1);
-    setenv("INPUTRC", "/dev/null", 1);
     setlocale(LC_ALL, "");
 #define EDIT_TEST(f) cmocka_unit_test_setup_teardown(f, open_editor, close_editor)
     const struct CMUnitTest tests[] = {
@@ -289,8 +306,11 @@ int main(void)
         EDIT_TEST(editor_is_asked_for),
         EDIT_TEST(half_a_sequence_does_no_harm),
         EDIT_TEST(another_prompt),
+        EDIT_TEST(inputrc_knows_our_name),
         cmocka_unit_test(history_survives_with_lines_and_mode),
         cmocka_unit_test(no_file_means_no_file),
     };
-    return cmocka_run_group_tests_name("line_edit", tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("line_edit", tests, NULL, NULL);
+    unlink(inputrc);
+    return failed;
 }
