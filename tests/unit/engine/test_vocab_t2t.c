@@ -218,6 +218,25 @@ static void test_any_bytes_encode(void **state)
     vocab_close(v);
 }
 
+static void test_impossible_code_points(void **state)
+{
+    (void)state;
+    /* the last is too large for 32 bits, and small again in what they keep of it */
+    struct terra_vocab *v =
+        parse("\\1114110;_\n\\1114112;_\n\\9731;_\n\\4294967361;_\n", 0, NULL);
+    struct terra_detok *d = terra_detok_open(v);
+    struct buf text = {0};
+    for (int32_t id = 0; id < 4; id++) {
+        size_t n;
+        const char *piece = terra_detok_add(d, id, &n);
+        buf_add(&text, piece, n);
+    }
+    assert_string_equal(buf_str(&text), "\xF4\x8F\xBF\xBE\xE3\x80\x93\xE2\x98\x83\xE3\x80\x93");
+    buf_free(&text);
+    terra_detok_close(d);
+    vocab_close(v);
+}
+
 static void test_open_checks_hash_and_size(void **state)
 {
     (void)state;
@@ -254,6 +273,7 @@ int main(void)
         cmocka_unit_test(test_a_missing_character_is_named),
         cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_any_bytes_encode),
+        cmocka_unit_test(test_impossible_code_points),
         cmocka_unit_test(test_open_checks_hash_and_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
