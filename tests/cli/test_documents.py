@@ -138,6 +138,18 @@ class Documents(Case):
         plain = self.works("summarize", "-n", "6", "--length", "20w", path)
         self.assertEqual(plain.out.strip(), text)
 
+    def test_a_missed_length_is_told(self) -> None:
+        path = self.write("doc", TEXT * 3)
+        missed = ("--allow-truncate", "-n", "4", "--length", "40w", path)
+        end = self.end(*missed)
+        self.assertEqual((end["goal"], end["length_met"]), (40, False))
+        note = f"terra: the wanted length was 40, the summary's is {end['length']:.0f}\n"
+        self.assertLess(end["length"], 30)
+        self.assertIn(note, self.works("summarize", *missed).err)
+        met = ("--allow-truncate", "-n", "4", "--length", "4t", path)
+        self.assertTrue(self.end(*met)["length_met"])
+        self.assertNotIn("the wanted length", self.works("summarize", *met).err)
+
     def test_reducing_ends_at_the_wanted_length(self) -> None:
         """In tokens too: of the summaries as they are now, not of all that was ever written."""
         path = self.write("doc", TEXT * 10)

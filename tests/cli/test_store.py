@@ -92,6 +92,24 @@ class Store(Case):
         self.assertIn("[turtle]", hit[0]["snippet"])
         self.fails(1, "logs", "search", "elephant")
 
+    def test_a_hit_is_one_line(self) -> None:
+        self.works("summarize", self.write("doc", "A cat sat.\nIt saw a\nturtle\nin the pond.\n"))
+        rows = self.works("logs", "search", "turtle").out.splitlines()
+        self.assertEqual(len(rows), 1, rows)
+        self.assertTrue(rows[0].endswith("It saw a [turtle] in the pond."), rows[0])
+
+    def test_a_foreign_file_calls_nothing(self) -> None:
+        """What a schema may name is little: somebody else may have made the file."""
+        self.run_once("first")
+        with sqlite3.connect(self.db) as db:
+            update = "UPDATE session SET title = (SELECT user_version FROM pragma_user_version)"
+            db.execute(f"CREATE TRIGGER t AFTER INSERT ON run BEGIN {update}; END")
+        done = self.terra("run", "-n", "2", "second")
+        self.assertEqual(done.status, 5, done.err)
+        self.assertIn("unsafe use of virtual table", done.err)
+        with sqlite3.connect(self.db) as db:
+            self.assertEqual(db.execute("SELECT prompt FROM run").fetchall(), [(b"first",)])
+
     def test_exports(self) -> None:
         reply = self.run_once("hello", 6)
         one = self.works("logs", "export", "1", "-f", "json").lines[0]

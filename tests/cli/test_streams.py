@@ -17,6 +17,8 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import termios
+import tty
 import unittest
 
 from common import DENSE, SPARSE, TERRA, TEXT, Case
@@ -453,6 +455,28 @@ class Streams(Case):
         self.assertEqual(process.returncode, 0, err)
         self.assertIn(b"stopped; the text so far is kept", err)
         self.assertIn(b"The last reply has", out)
+
+    def test_reset_tty(self) -> None:
+        """What a killed program left behind is put in order."""
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
+        before = termios.tcgetattr(slave)
+        tty.setraw(slave)
+        done = subprocess.run([TERRA, "doctor", "--reset-tty"], stdin=slave, stdout=slave,
+                              stderr=subprocess.PIPE, env=self.env, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        after = termios.tcgetattr(slave)
+        for part in (0, 1, 3):  # input, output, local modes
+            self.assertEqual(after[part] & before[part], before[part], part)
+        for key in (termios.VINTR, termios.VQUIT, termios.VEOF, termios.VSUSP, termios.VMIN):
+            self.assertEqual(after[6][key], before[6][key], key)
+        sent = b""
+        while not sent.endswith(b"\n") and select.select([master], [], [], 60)[0]:
+            sent += os.read(master, 4096)
+        for sequence in (b"\x1b[?1049l", b"\x1b[?1002l", b"\x1b[?2004l", b"\x1b[?25h", b"\x1b[0m"):
+            self.assertIn(sequence, sent)
+        self.assertIn("neither standard input nor output", self.fails(2, "doctor", "--reset-tty"))
 
     def test_dumb_terminal_gets_chat(self) -> None:
         self.env["TERM"] = "dumb"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "app/recorder.h"
+#include "app/recorder_impl.h"
 #include "data/trace_codec.h"
 
 #include "app/generate.h"
@@ -278,6 +278,23 @@ static void unlock(struct world *w, sqlite3 *db)
     assert_null(recorder_trouble(w->recorder));
 }
 
+static void a_refused_write_waits_a_minute(void **state)
+{
+    struct world *w = *state;
+    struct err e = {0};
+    w->recorder = recorder_open(&(struct recorder_opts){.store = w->store, .model = w->model});
+    assert_int_equal(w->recorder->retry_ns, 60000000000ll);
+    sqlite3 *db = lock(w);
+    begin(w, "hello");
+    recorder_end(w->recorder, STORE_DONE, NULL, 1);
+    assert_non_null(recorder_trouble(w->recorder));
+    sqlite3_close(db);
+    recorder_tick(w->recorder);
+    assert_non_null(recorder_trouble(w->recorder));
+    assert_true(recorder_close(w->recorder, &e)); /* the last chance */
+    w->recorder = NULL;
+}
+
 static int64_t one_run(struct world *w, const char *prompt)
 {
     begin(w, prompt);
@@ -535,6 +552,7 @@ int main(void)
         TEST(batches_are_visible_before_the_end),
         TEST(runs_share_a_session),
         TEST(a_lock_delays_and_loses_nothing),
+        TEST(a_refused_write_waits_a_minute),
         TEST(a_deleted_file_is_made_anew),
         TEST(a_deleted_session_is_left_alone),
         TEST(summaries_wait_with_their_runs),
