@@ -73,11 +73,6 @@ struct recorder *recorder_open(const struct recorder_opts *o)
     return r;
 }
 
-void recorder_model(struct recorder *r, const struct terra_model *m)
-{
-    r->model = m;
-}
-
 void recorder_document(struct recorder *r, const struct recorder_document *d)
 {
     if (!r->store || (r->doc && memcmp(r->doc->row.sha256, d->sha256, sizeof d->sha256) == 0))

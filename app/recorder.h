@@ -46,9 +46,6 @@ struct recorder_document {
 };
 void recorder_document(struct recorder *r, const struct recorder_document *d);
 
-/* A compare runs two models; the next runs are of this one. */
-void recorder_model(struct recorder *r, const struct terra_model *m);
-
 #define RECORDER_LAST (-1) /* as parent: the run before this one, stored yet or not */
 
 struct recorder_run {

@@ -256,21 +256,6 @@ double choice_flips(const struct choice_rows *r, size_t row)
     return row == 0 ? NAN : 1 - choice_agreement(r, row, row - 1);
 }
 
-static double zero_of(const uint8_t *alive, size_t n)
-{
-    size_t known = 0, zero = 0;
-    for (size_t c = 0; c < n; c++) {
-        known += alive[c] != ALIVE_NONE;
-        zero += alive[c] == 0;
-    }
-    return known ? (double)zero / (double)known : NAN;
-}
-
-double choice_zero(const struct choice_rows *r, size_t row)
-{
-    return row < r->n ? zero_of(r->alive + row * choice_cells(r), choice_cells(r)) : NAN;
-}
-
 /* ---- counts --------------------------------------------------------------------- */
 
 /* Place by place: the counts of all of them are more than a cache holds beside a model, and

@@ -67,8 +67,6 @@ double choice_surprise(uint32_t uses, size_t row, uint32_t units);
 /* Share of cells with the same unit; NaN if there are none. */
 double choice_agreement(const struct choice_rows *r, size_t i, size_t j);
 double choice_flips(const struct choice_rows *r, size_t row); /* NaN for row 0 */
-/* Chosen-but-zero share of a row; NaN if not known. */
-double choice_zero(const struct choice_rows *r, size_t row);
 
 /* Makes count[] the counts of rows 0 .. n-1; cheap when n moved a little. */
 void choice_count_to(struct choice_rows *r, size_t n);

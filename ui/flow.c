@@ -252,14 +252,6 @@ void flow_view_scroll(struct flow_view *v, const struct flow *f, int rows, long 
     move_to(v, f, rows, top < 0 ? 0 : (size_t)top);
 }
 
-void flow_view_home(struct flow_view *v, const struct flow *f)
-{
-    if (v->follow)
-        v->seen = f->len;
-    v->follow = false;
-    v->top = 0;
-}
-
 void flow_view_end(struct flow_view *v)
 {
     v->follow = true;

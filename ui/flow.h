@@ -92,7 +92,6 @@ size_t flow_view_unseen(const struct flow_view *v, const struct flow *f);
 /* First visible line for a pane of `rows` lines. */
 size_t flow_view_top(const struct flow_view *v, const struct flow *f, int rows);
 void flow_view_scroll(struct flow_view *v, const struct flow *f, int rows, long by);
-void flow_view_home(struct flow_view *v, const struct flow *f);
 void flow_view_end(struct flow_view *v);
 /* Scrolls just enough to show byte `at`. */
 void flow_view_show(struct flow_view *v, const struct flow *f, int rows, size_t at);

@@ -137,16 +137,6 @@ void surface_clear(struct surface *s, struct style st)
         c[i] = blank;
 }
 
-void surface_restyle(struct surface *s, struct rect r, struct style st)
-{
-    for (int y = r.y; y < r.y + r.h; y++)
-        for (int x = r.x; x < r.x + r.w; x++) {
-            struct cell *c = cell_at(s, x, y);
-            if (c)
-                c->style = st;
-        }
-}
-
 int surface_textn(struct surface *s, int x, int y, int cols, const char *text, size_t n,
                   struct style st)
 {

@@ -64,8 +64,6 @@ void surface_clear(struct surface *s, struct style st);
 void surface_fill(struct surface *s, struct rect r, uint32_t rune, struct style st);
 /* One column wide runes only. */
 void surface_rune(struct surface *s, int x, int y, uint32_t rune, struct style st);
-/* Changes the style of cells and leaves their characters. */
-void surface_restyle(struct surface *s, struct rect r, struct style st);
 
 /* Draws text from column x on, never past `cols` columns (negative: to the edge).
  * Control characters are made visible, malformed bytes become U+FFFD.  A newline

@@ -300,12 +300,6 @@ void term_mouse(struct terminal *t, bool on)
         send(on ? MOUSE_ON : MOUSE_OFF);
 }
 
-void term_bell(struct terminal *t)
-{
-    if (t->inside)
-        send("\a");
-}
-
 void term_leave(struct terminal *t)
 {
     if (!t->inside)

@@ -42,7 +42,6 @@ void term_draw(struct terminal *t, const struct surface *s, int cx, int cy);
 /* The next draw repaints everything (Ctrl-L). */
 void term_redraw(struct terminal *t);
 void term_mouse(struct terminal *t, bool on);
-void term_bell(struct terminal *t);
 /* Puts text on the clipboard of the person's terminal (OSC 52); false: too long for it. */
 bool term_copy(struct terminal *t, const char *text, size_t n);
 
