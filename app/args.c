@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/args_impl.h"
 
+#include "engine/base/edit_distance.h"
 #include "engine/base/xalloc.h"
 #include "engine/terra.h"
 
@@ -174,33 +175,6 @@ const size_t args_n_options = sizeof args_options / sizeof *args_options;
 
 /* ---- nearest name ----------------------------------------------------------- */
 
-/* Edit distance with swaps of neighbours, for names of at most 31 bytes. */
-static unsigned distance(const char *a, const char *b)
-{
-    size_t n = strlen(a), m = strlen(b);
-    unsigned row[3][32];
-    if (n > 31 || m > 31)
-        return 99;
-    for (size_t j = 0; j <= m; j++)
-        row[0][j] = (unsigned)j;
-    for (size_t i = 1; i <= n; i++) {
-        unsigned *now = row[i % 3], *up = row[(i + 2) % 3], *up2 = row[(i + 1) % 3];
-        now[0] = (unsigned)i;
-        for (size_t j = 1; j <= m; j++) {
-            unsigned best = up[j - 1] + (a[i - 1] != b[j - 1]);
-            if (up[j] + 1 < best)
-                best = up[j] + 1;
-            if (now[j - 1] + 1 < best)
-                best = now[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-                up2[j - 2] + 1 < best)
-                best = up2[j - 2] + 1;
-            now[j] = best;
-        }
-    }
-    return row[n % 3][m];
-}
-
 struct nearest {
     const char *name; /* NULL: nothing is near */
     unsigned distance;
@@ -209,7 +183,9 @@ struct nearest {
 static void nearest_try(struct nearest *best, const char *given, const char *name)
 {
     size_t n = strlen(given);
-    unsigned d = n >= 3 && strncmp(given, name, n) == 0 ? 1 : distance(given, name);
+    unsigned d = n >= 3 && strncmp(given, name, n) == 0
+                     ? 1
+                     : edit_distance(given, n, name, strlen(name));
     if (d <= 1 + n / 4 && (!best->name || d < best->distance))
         *best = (struct nearest){name, d};
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/clip.h"
 
+#include "engine/base/fd.h"
 #include "engine/base/xalloc.h"
 
 #include <errno.h>
@@ -11,20 +12,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static bool write_all(int fd, const char *s, size_t n)
-{
-    while (n > 0) {
-        ssize_t w = write(fd, s, n);
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w <= 0)
-            return false;
-        s += w;
-        n -= (size_t)w;
-    }
-    return true;
-}
 
 static int wait_for(pid_t pid)
 {
@@ -64,7 +51,7 @@ static bool copy_tmux(const char *text, size_t n)
         _exit(127);
     }
     close(fd[0]);
-    bool ok = pid > 0 && write_all(fd[1], text, n);
+    bool ok = pid > 0 && fd_write_all(fd[1], text, n);
     close(fd[1]);
     return pid > 0 && wait_for(pid) == 0 && ok;
 }
@@ -89,7 +76,7 @@ bool clip_copy(struct app *a, const char *text, size_t n, char *how, struct err 
         return false;
     buf_printf(&path, "%s/copied.txt", a->config->paths.state_dir);
     int fd = open(buf_str(&path), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool ok = fd >= 0 && write_all(fd, text, n);
+    bool ok = fd >= 0 && fd_write_all(fd, text, n);
     if (fd >= 0)
         ok = close(fd) == 0 && ok;
     if (!ok)
@@ -127,7 +114,7 @@ char *clip_edit(struct app *a, const char *text, size_t n, struct err *e)
         return NULL;
     }
     int fd = mkstemp(path);
-    if (fd < 0 || !write_all(fd, text, n)) {
+    if (fd < 0 || !fd_write_all(fd, text, n)) {
         err_set(e, ERR_RESOURCE, "%s: %s", path, strerror(errno));
         if (fd >= 0)
             close(fd);

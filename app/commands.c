@@ -4,6 +4,7 @@
 #include "app/commands_do.h"
 #include "app/state.h"
 #include "app/tui.h"
+#include "engine/base/edit_distance.h"
 #include "engine/base/xalloc.h"
 
 #include <stdlib.h>
@@ -138,39 +139,17 @@ enum command command_find(const char *name, size_t n)
     return hits == 1 ? found : COMMANDS;
 }
 
-static size_t distance(const char *a, size_t n, const char *b)
-{
-    size_t m = strlen(b), row[32];
-    if (n > 31 || m > 31)
-        return 99;
-    for (size_t j = 0; j <= m; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= m; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[m];
-}
-
 const char *command_nearest(const char *name, size_t n)
 {
     const char *best = NULL;
-    size_t least = n < 4 ? 2 : 3;
+    unsigned least = n < 4 ? 2 : 3;
     for (int c = 0; c < COMMANDS; c++)
         if (*command_info[c].name) {
-            size_t d = distance(name, n, command_info[c].name);
+            const char *other = command_info[c].name;
+            unsigned d = edit_distance(name, n, other, strlen(other));
             if (d < least) {
                 least = d;
-                best = command_info[c].name;
+                best = other;
             }
         }
     return best;

@@ -119,26 +119,6 @@ void headless_start(struct headless *h, const struct headless_start *s)
     finish(h, b);
 }
 
-static void add_base64(struct buf *b, const char *key, const char *data, size_t n)
-{
-    static const char set[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    struct buf text = {0};
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = (uint32_t)(uint8_t)data[i] << 16;
-        if (i + 1 < n)
-            v |= (uint32_t)(uint8_t)data[i + 1] << 8;
-        if (i + 2 < n)
-            v |= (uint8_t)data[i + 2];
-        buf_add_byte(&text, set[v >> 18]);
-        buf_add_byte(&text, set[v >> 12 & 63]);
-        buf_add_byte(&text, i + 1 < n ? set[v >> 6 & 63] : '=');
-        buf_add_byte(&text, i + 2 < n ? set[v & 63] : '=');
-    }
-    json_str(b, key, buf_str(&text), text.len);
-    buf_free(&text);
-}
-
 static void token_line(struct headless *h, uint32_t step, uint32_t i,
                        const struct terra_token *t, const char *piece, size_t n)
 {
@@ -156,7 +136,7 @@ static void token_line(struct headless *h, uint32_t step, uint32_t i,
         size_t n_raw = 0;
         const char *raw = h->vocab ? terra_token_bytes(h->vocab, t->id, &n_raw) : "";
         if (utf8_count_bad(raw, n_raw) > 0)
-            add_base64(b, "bytes_b64", raw, n_raw);
+            json_base64(b, "bytes_b64", raw, n_raw);
         json_num(b, "p", exp((double)t->logprob), 6);
         json_num(b, "ms", (double)t->ns / 1e6, 4);
         json_open(b, "parts", '{');

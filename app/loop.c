@@ -7,6 +7,7 @@
 #include "app/present.h"
 #include "app/replay.h"
 #include "engine/base/clock.h"
+#include "engine/base/fd.h"
 #include "engine/base/json_out.h"
 
 #include <errno.h>
@@ -136,14 +137,7 @@ static void report_frame(struct app *a)
     json_cstr(&b, "message", a->message);
     json_close(&b, '}');
     buf_add_byte(&b, '\n');
-    for (size_t at = 0; at < b.len;) {
-        ssize_t n = write(a->test_fd, b.data + at, b.len - at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        at += (size_t)n;
-    }
+    fd_write_all(a->test_fd, b.data, b.len);
     buf_free(&b);
 }
 

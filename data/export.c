@@ -164,30 +164,13 @@ static void run_fields(struct buf *b, const struct store_run *r)
     json_str(b, "output", r->output, r->n_output);
 }
 
-static void base64(struct buf *out, const char *s, size_t n)
-{
-    static const char digit[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = 0;
-        for (size_t k = 0; k < 3; k++)
-            v = v << 8 | (i + k < n ? (unsigned char)s[i + k] : 0);
-        for (size_t k = 0; k < 4; k++)
-            buf_add_byte(out, i + k > n ? '=' : digit[v >> (18 - 6 * k) & 63]);
-    }
-}
-
 static void token_fields(struct buf *b, size_t i, const struct store_token *t)
 {
     json_int(b, "i", (int64_t)i);
     json_int(b, "id", t->id);
     json_str(b, "text", t->text, t->n_text);
-    if (utf8_count_bad(t->text, t->n_text)) { /* a JSON string cannot hold the bytes */
-        struct buf raw = {0};
-        base64(&raw, t->text, t->n_text);
-        json_cstr(b, "bytes_b64", buf_str(&raw));
-        buf_free(&raw);
-    }
+    if (utf8_count_bad(t->text, t->n_text)) /* a JSON string cannot hold the bytes */
+        json_base64(b, "bytes_b64", t->text, t->n_text);
     json_num(b, "logprob", t->logprob, 9);
     json_int(b, "ns", (int64_t)t->ns);
     json_open(b, "parts_us", '{');

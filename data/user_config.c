@@ -2,6 +2,7 @@
 #include "data/user_config.h"
 
 #include "engine/base/buf.h"
+#include "engine/base/edit_distance.h"
 #include "engine/base/xalloc.h"
 
 #include <cjson/cJSON.h>
@@ -320,37 +321,16 @@ static cJSON *parse_object(struct user_config *c, const char *text, size_t n, co
 
 /* ---- nearest name --------------------------------------------------------------- */
 
-static unsigned distance(const char *a, const char *b)
-{
-    unsigned row[64], n = (unsigned)strlen(b);
-    if (n > 63 || strlen(a) > 63)
-        return 99;
-    for (unsigned j = 0; j <= n; j++)
-        row[j] = j;
-    for (; *a; a++) {
-        unsigned diagonal = row[0]++;
-        for (unsigned j = 1; j <= n; j++) {
-            unsigned best = diagonal + (*a != b[j - 1]);
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = best;
-        }
-    }
-    return row[n];
-}
-
 static const char *nearest_key(const char *name)
 {
     const char *best = NULL;
     unsigned least = 3;
     for (int k = 0; k < CONFIG_KEYS; k++) {
-        unsigned d = distance(name, config_info[k].name);
+        const char *other = config_info[k].name;
+        unsigned d = edit_distance(name, strlen(name), other, strlen(other));
         if (d < least) {
             least = d;
-            best = config_info[k].name;
+            best = other;
         }
     }
     return best;

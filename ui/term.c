@@ -2,6 +2,7 @@
 #include "ui/term.h"
 
 #include "engine/base/buf.h"
+#include "engine/base/fd.h"
 #include "engine/base/xalloc.h"
 
 #include <curses.h>
@@ -51,24 +52,11 @@ static struct {
 } restore;
 enum { OUTSIDE, INSIDE, RESTORING }; /* values of active */
 
-static void write_all(int fd, const char *s, size_t n)
-{
-    while (n > 0) {
-        ssize_t w = write(fd, s, n);
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w <= 0)
-            return;
-        s += w;
-        n -= (size_t)w;
-    }
-}
-
 void term_restore_now(void)
 {
     int was = INSIDE;
     if (atomic_compare_exchange_strong(&restore.active, &was, RESTORING)) {
-        write_all(restore.fd, restore.bytes, restore.n);
+        fd_write_all(restore.fd, restore.bytes, restore.n);
         tcsetattr(restore.fd, TCSANOW, &restore.saved);
         atomic_store(&restore.active, OUTSIDE);
         return;
@@ -134,7 +122,7 @@ void term_catch_crashes(void)
 
 static void send(const char *s)
 {
-    write_all(STDOUT_FILENO, s, strlen(s));
+    fd_write_all(STDOUT_FILENO, s, strlen(s));
 }
 
 static bool wants_colour(enum term_colour c)
@@ -344,30 +332,15 @@ void term_suspend(struct terminal *t)
 
 /* ---- copying to the clipboard ---------------------------------------------------------- */
 
-static void add_base64(struct buf *out, const unsigned char *s, size_t n)
-{
-    static const char digit[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = (uint32_t)s[i] << 16;
-        v |= i + 1 < n ? (uint32_t)s[i + 1] << 8 : 0;
-        v |= i + 2 < n ? s[i + 2] : 0;
-        buf_add_byte(out, digit[v >> 18]);
-        buf_add_byte(out, digit[v >> 12 & 63]);
-        buf_add_byte(out, i + 1 < n ? digit[v >> 6 & 63] : '=');
-        buf_add_byte(out, i + 2 < n ? digit[v & 63] : '=');
-    }
-}
-
 bool term_copy(struct terminal *t, const char *text, size_t n)
 {
     if (!t->inside || n > COPY_MAX / 4 * 3)
         return false;
     struct buf out = {0};
     buf_add_str(&out, "\033]52;c;");
-    add_base64(&out, (const unsigned char *)text, n);
+    buf_add_base64(&out, text, n);
     buf_add_byte(&out, '\a');
-    write_all(STDOUT_FILENO, out.data, out.len);
+    fd_write_all(STDOUT_FILENO, out.data, out.len);
     buf_free(&out);
     return true;
 }

@@ -55,6 +55,20 @@ void buf_add_byte(struct buf *b, char c)
     buf_add(b, &c, 1);
 }
 
+void buf_add_base64(struct buf *b, const void *data, size_t n)
+{
+    static const char digit[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const uint8_t *s = data;
+    for (size_t i = 0; i < n; i += 3) {
+        uint32_t v = 0;
+        for (size_t k = 0; k < 3; k++)
+            v = v << 8 | (i + k < n ? s[i + k] : 0);
+        for (size_t k = 0; k < 4; k++)
+            buf_add_byte(b, i + k > n ? '=' : digit[v >> (18 - 6 * k) & 63]);
+    }
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
     va_list args, again;

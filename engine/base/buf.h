@@ -26,6 +26,7 @@ void buf_reserve(struct buf *b, size_t more);
 void buf_add(struct buf *b, const void *data, size_t n);
 void buf_add_str(struct buf *b, const char *s);
 void buf_add_byte(struct buf *b, char c);
+void buf_add_base64(struct buf *b, const void *data, size_t n);
 void buf_printf(struct buf *b, const char *fmt, ...) ERR_PRINTF(2, 3);
 const char *buf_str(const struct buf *b); /* "" when empty */
 char *buf_take(struct buf *b);            /* caller frees; b becomes empty */

@@ -75,6 +75,14 @@ void json_int(struct buf *b, const char *key, int64_t v)
     buf_printf(b, "%" PRId64, v);
 }
 
+void json_base64(struct buf *b, const char *key, const void *data, size_t n)
+{
+    begin(b, key);
+    buf_add_byte(b, '"');
+    buf_add_base64(b, data, n);
+    buf_add_byte(b, '"');
+}
+
 void json_num(struct buf *b, const char *key, double v, int digits)
 {
     if (!isfinite(v)) {

@@ -18,6 +18,7 @@ void json_close(struct buf *b, char bracket);                 /* '}' or ']' */
 void json_str(struct buf *b, const char *key, const char *s, size_t n);
 void json_cstr(struct buf *b, const char *key, const char *s); /* NULL: null */
 void json_int(struct buf *b, const char *key, int64_t v);
+void json_base64(struct buf *b, const char *key, const void *data, size_t n);
 void json_num(struct buf *b, const char *key, double v, int digits); /* NaN, Inf: null */
 void json_bool(struct buf *b, const char *key, bool v);
 void json_null(struct buf *b, const char *key);

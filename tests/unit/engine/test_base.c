@@ -4,7 +4,9 @@
 #include "engine/base/arena.h"
 #include "engine/base/buf.h"
 #include "engine/base/clock.h"
+#include "engine/base/edit_distance.h"
 #include "engine/base/err.h"
+#include "engine/base/fd.h"
 #include "engine/base/json_out.h"
 #include "engine/base/sha256.h"
 #include "engine/base/utf8.h"
@@ -13,11 +15,15 @@
 #include <locale.h>
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
-
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
 
 /* ---- err -------------------------------------------------------------------------- */
 
@@ -265,6 +271,113 @@ static void expect_sha256(const char *data, size_t n, const char *wanted)
     assert_string_equal(hex, wanted);
 }
 
+static void expect_base64(const char *data, size_t n, const char *wanted)
+{
+    struct buf b = {0};
+    buf_add_base64(&b, data, n);
+    assert_string_equal(buf_str(&b), wanted);
+    buf_free(&b);
+}
+
+static void test_base64(void **state)
+{
+    (void)state;
+    expect_base64("", 0, "");
+    expect_base64("f", 1, "Zg==");
+    expect_base64("fo", 2, "Zm8=");
+    expect_base64("foobar", 6, "Zm9vYmFy");
+    expect_base64("\xFB\xEF\xFF\0", 4, "++//AA==");
+    struct buf b = {0};
+    json_open(&b, NULL, '{');
+    json_int(&b, "n", 1);
+    json_base64(&b, "raw", "\xFF", 1);
+    json_close(&b, '}');
+    assert_string_equal(buf_str(&b), "{\"n\":1,\"raw\":\"/w==\"}");
+    buf_free(&b);
+}
+
+static unsigned distance(const char *a, const char *b)
+{
+    unsigned there = edit_distance(a, strlen(a), b, strlen(b));
+    assert_int_equal(edit_distance(b, strlen(b), a, strlen(a)), there);
+    return there;
+}
+
+static void test_edit_distance(void **state)
+{
+    (void)state;
+    char longest[64], longer[65];
+    memset(longest, 'a', 63);
+    memset(longer, 'a', 64);
+    longest[63] = longer[64] = '\0';
+    assert_int_equal(distance("", ""), 0);
+    assert_int_equal(distance("", "abc"), 3);
+    assert_int_equal(distance("thread", "threads"), 1);
+    assert_int_equal(distance("temp", "tamp"), 1);
+    assert_int_equal(distance("lenght", "length"), 1); /* two neighbours swapped */
+    assert_int_equal(distance("kitten", "sitting"), 3);
+    assert_int_equal(distance("ab", "xy"), 2);
+    assert_int_equal(distance(longest, "a"), 62);
+    assert_int_equal(distance(longer, "a"), EDIT_DISTANCE_FAR);
+    assert_int_equal(edit_distance("abc", 2, "ab", 2), 0); /* not its end tells */
+}
+
+static int start_reading; /* a descriptor */
+
+static void on_alarm(int sig)
+{
+    static int rings;
+    (void)sig;
+    if (++rings == 20)
+        (void)!write(start_reading, "", 1);
+}
+
+/* The reader of a pipe: 0 if everything came, with a Z at the end. */
+static int read_all(int from, int start, size_t size)
+{
+    char block[4096], last = 0;
+    size_t got = 0;
+    (void)!read(start, block, 1);
+    for (ssize_t n; (n = read(from, block, sizeof block)) > 0; got += (size_t)n)
+        last = block[n - 1];
+    return got == size && last == 'Z' ? 0 : 1;
+}
+
+/* A full pipe and a timer make short writes, and writes that take nothing. */
+static void test_write_all(void **state)
+{
+    (void)state;
+    enum { SIZE = 1 << 20 };
+    int data[2], start[2], status;
+    assert_int_equal(pipe(data), 0);
+    assert_int_equal(pipe(start), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        close(data[1]);
+        close(start[1]);
+        _exit(read_all(data[0], start[0], SIZE));
+    }
+    close(data[0]);
+    start_reading = start[1];
+    struct sigaction ring = {.sa_handler = on_alarm}; /* without SA_RESTART */
+    sigaction(SIGALRM, &ring, NULL);
+    const struct itimerval often = {{0, 1000}, {0, 1000}}, never = {0};
+    char *text = calloc(SIZE, 1);
+    text[SIZE - 1] = 'Z';
+    setitimer(ITIMER_REAL, &often, NULL);
+    bool ok = fd_write_all(data[1], text, SIZE);
+    setitimer(ITIMER_REAL, &never, NULL);
+    close(data[1]);
+    close(start[0]);
+    close(start[1]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(ok);
+    assert_int_equal(status, 0);
+    free(text);
+    assert_false(fd_write_all(-1, "x", 1));
+    assert_true(fd_write_all(-1, "", 0));
+}
+
 static void test_sha256(void **state)
 {
     (void)state;
@@ -307,6 +420,9 @@ int main(void)
         cmocka_unit_test(test_json_line),
         cmocka_unit_test(test_json_strings_are_safe),
         cmocka_unit_test(test_json_numbers_ignore_the_locale),
+        cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_edit_distance),
+        cmocka_unit_test(test_write_all),
         cmocka_unit_test(test_sha256),
         cmocka_unit_test(test_clock_does_not_go_back),
     };
