@@ -243,6 +243,21 @@ class Models(Case):
         self.assertEqual(blank.out.strip(), "")
         self.assertIn("terra: the model wrote nothing but blank lines\n", blank.err)
 
+    def test_more_than_the_memory(self) -> None:
+        """A hole makes the file large: nothing of it is read."""
+        memory = Path("/proc/meminfo").read_text().split("MemTotal:")[1].split()[0]
+        hole = int(memory) * 1024
+        folder = self.model()
+        path = folder / "model.safetensors"
+        header, data = split(path)
+        at = len(data)
+        header["_pad"] = {"dtype": "I8", "shape": [hole], "data_offsets": [at, at + hole]}
+        join(path, header, data)
+        os.truncate(path, path.stat().st_size + hole)
+        done = self.works("run", "-n", "2", "-m", folder, "hello")
+        self.assertRegex(done.err, "terra: the model is .* and only .* of memory is free: it will")
+        self.assertNotIn("of memory is free", self.works("run", "-n", "2", "hello").err)
+
 
 if __name__ == "__main__":
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
