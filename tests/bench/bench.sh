@@ -5,6 +5,8 @@
 #   tests/bench/bench.sh          about four minutes
 #   tests/bench/bench.sh big      the 17 B model as well (20 GB of memory, five minutes)
 #
+# A model file twice as large as the memory is another matter: tests/bench/out_of_core.py, as root.
+#
 # SPDX-License-Identifier: MIT
 set -eu
 terra=${B:-build}/terra
