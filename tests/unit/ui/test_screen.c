@@ -793,7 +793,7 @@ static void session_under_the_mouse(void **state)
     enum { N = 60 };
     struct sample sample;
     struct vm_session row[N];
-    char title[N][16];
+    char title[N][24];
     sample_open(&sample);
     for (int i = 0; i < N; i++) {
         snprintf(title[i], sizeof title[i], "title-%02d", i);
