@@ -110,11 +110,13 @@ static bool do_continue(struct chat *h, const char *arg, struct err *e)
         return err_set(e, ERR_USAGE,
                        "nothing to continue: no reply here was ended by the token limit");
     const char *style = h->reply.style;
+    size_t n_text = h->reply.n_text;
     struct terra_ids forced = {0};
     for (size_t i = 0; i < h->target.n; i++)
         terra_ids_add(&forced, h->target.id[i]);
     new_reply(h);
     h->reply.style = style;
+    h->reply.n_text = n_text;
     h->reply.forced = &forced;
     h->reply.parent = h->run;
     bool ok = write_reply(h, e);

@@ -25,10 +25,9 @@ struct job {
     struct terra_ids source[2], written[2];
     struct part { /* of the document, that a side reads */
         size_t start, end;
-        uint64_t unread; /* tokens */
+        uint64_t tok_total, tok_read; /* of the text */
     } part[2];
     const char *style[2]; /* NULL: none */
-    uint64_t tok_total, tok_read;
     struct compare_opts opts;
     struct compare_result result;
     struct recorder *recorder[2];
@@ -71,8 +70,11 @@ static bool make_source(struct job *j, const struct terra_model *m, int side, st
                                .cancel = signals_cancel()};
     struct summarize_plan plan;
     j->part[side] = (struct part){.end = j->doc->n};
-    if (c->args->ids)
-        return cli_parse_ids(j->doc->text, o.config->vocab, &j->source[side], e);
+    if (c->args->ids) {
+        bool parsed = cli_parse_ids(j->doc->text, o.config->vocab, &j->source[side], e);
+        j->part[side].tok_total = j->part[side].tok_read = j->source[side].n;
+        return parsed;
+    }
     if (!setup_style(o.config, config_text(&c->config, CONFIG_STYLE), &o.style, &j->style[side],
                      e) ||
         !summarize_plan(&o, j->doc->text, j->doc->n, &plan, e))
@@ -83,9 +85,7 @@ static bool make_source(struct job *j, const struct terra_model *m, int side, st
                                      &j->source[side], e)
                   : err_set(e, ERR_INPUT, "%s: only white space", j->doc->name);
     if (ok)
-        j->part[side] = (struct part){chunk->start, chunk->end, plan.tok_total - plan.tok_read};
-    j->tok_total = plan.tok_total;
-    j->tok_read = plan.tok_read;
+        j->part[side] = (struct part){chunk->start, chunk->end, plan.tok_total, plan.tok_read};
     summarize_plan_free(&plan);
     return ok;
 }
@@ -171,8 +171,8 @@ static void begin_runs(struct job *j)
                                    .n_prompt = j->part[side].end - j->part[side].start,
                                    .params = buf_str(&params),
                                    .seed = j->opts.sampling.seed,
-                                   .n_in = (int64_t)(j->source[side].n + j->part[side].unread),
-                                   .n_read = (int64_t)j->source[side].n,
+                                   .n_in = (int64_t)j->part[side].tok_total,
+                                   .n_read = (int64_t)j->part[side].tok_read,
                                    .pair = pair,
                                    .chunk = -1};
         if (side == 1) {
@@ -230,6 +230,13 @@ static void side_json(struct job *j, int side, struct buf *b)
     json_close(b, '}');
 }
 
+/* The side's that left out more. */
+static const struct part *coverage(const struct job *j)
+{
+    const struct part *a = &j->part[0], *b = &j->part[1];
+    return b->tok_total - b->tok_read > a->tok_total - a->tok_read ? b : a;
+}
+
 static void report_json(struct job *j, struct buf *b)
 {
     const struct compare_result *r = &j->result;
@@ -247,8 +254,8 @@ static void report_json(struct job *j, struct buf *b)
     json_num(b, "speedup_high", r->high, 5);
     json_num(b, "expected", r->expected, 5);
     json_int(b, "pairs", r->pairs);
-    json_int(b, "tokens_read", (int64_t)j->tok_read);
-    json_int(b, "tokens_total", (int64_t)j->tok_total);
+    json_int(b, "tokens_read", (int64_t)coverage(j)->tok_read);
+    json_int(b, "tokens_total", (int64_t)coverage(j)->tok_total);
     side_json(j, 0, b);
     side_json(j, 1, b);
     json_close(b, '}');
@@ -337,6 +344,7 @@ static void report_text(struct job *j, struct buf *b)
 static void report(struct job *j)
 {
     struct cli *c = j->c;
+    const struct part *read = coverage(j);
     struct buf b = {0};
     if (c->args->json) {
         report_json(j, &b);
@@ -347,8 +355,8 @@ static void report(struct job *j)
     }
     buf_free(&b);
     if (!c->args->ids)
-        cli_note(c, "read %" PRIu64 " of %" PRIu64 " tokens%s", j->tok_read, j->tok_total,
-                 j->tok_read < j->tok_total ? ": the first part that fits" : "");
+        cli_note(c, "read %" PRIu64 " of %" PRIu64 " tokens%s", read->tok_read, read->tok_total,
+                 read->tok_read < read->tok_total ? ": the first part that fits" : "");
 }
 
 static bool judge(struct job *j, struct err *e)

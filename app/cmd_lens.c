@@ -93,32 +93,39 @@ static bool same_model(struct cli *c, const struct store_run *r, struct pool *p,
                    c->args->cmd == CMD_CHAT ? "/model" : "-m", m.path);
 }
 
-/* What the run read, from its prompt. */
+/* What the run read, from its prompt; n_text: without control word and end symbol. */
 static bool encode(struct cli *c, const struct store_run *r, struct pool *p,
-                   struct terra_ids *out, struct err *e)
+                   struct terra_ids *out, size_t *n_text, struct err *e)
 {
-    if (setup_ids(r->params))
-        return cli_parse_ids(r->prompt, c->shape->vocab, out, e);
+    if (setup_ids(r->params)) {
+        bool ok = cli_parse_ids(r->prompt, c->shape->vocab, out, e);
+        *n_text = out->n;
+        return ok;
+    }
     const char *name, *style = store_param_text(r->params, "style", p);
     struct summarize_opts o = {.config = c->shape, .vocab = c->vocab, .style = -1};
     if (!c->vocab)
         return err_set(e, ERR_MODEL, "%s has no vocabulary", c->shape->name);
     if (style && !setup_style(c->shape, style, &o.style, &name, e))
         return false;
-    return summarize_source(&o, r->prompt, r->n_prompt, out, e);
+    if (!summarize_source(&o, r->prompt, r->n_prompt, out, e))
+        return false;
+    *n_text = summarize_text_tokens(&o, out->n);
+    return true;
 }
 
 /* An older program stored other prompts than it read: of another source the lens would show
- * something that never was. */
+ * something that never was.  It also counted the whole source, not the text alone. */
 static bool source(struct cli *c, const struct store_run *r, struct pool *p,
                    struct terra_ids *out, struct err *e)
 {
-    return encode(c, r, p, out, e) &&
-           (r->n_read < 0 || (uint64_t)r->n_read == out->n ||
+    size_t n = 0;
+    return encode(c, r, p, out, &n, e) &&
+           (r->n_read < 0 || (uint64_t)r->n_read == n || (uint64_t)r->n_read == out->n ||
             err_set(e, ERR_CHECK,
                     "run %" PRId64 " read %" PRId64 " tokens and its prompt has %zu: run it "
                     "again to look into it",
-                    r->id, r->n_read, out->n));
+                    r->id, r->n_read, n));
 }
 
 /* Open is another function than the two others. */

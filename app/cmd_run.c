@@ -61,6 +61,8 @@ static bool run(struct cli *c, struct err *e)
         ok = cli_parse_ids(buf_str(&prompt), c->shape->vocab, &ids, e);
     else if (ok)
         ok = reply_source(c, buf_str(&prompt), prompt.len, &r, &ids, e);
+    if (c->args->ids)
+        r.n_text = ids.n;
     r.prompt = buf_str(&prompt);
     r.n_prompt = prompt.len;
     ok = ok && reply_open(c, &r, e) && reply_run(c, &r, e);

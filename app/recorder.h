@@ -54,7 +54,7 @@ struct recorder_run {
     const char *prompt, *params; /* params: JSON object or NULL */
     size_t n_prompt;
     uint64_t seed;
-    int64_t n_in, n_read; /* tokens of the text there were, and read */
+    int64_t n_in, n_read; /* as struct store_run */
     int64_t parent;       /* 0: none */
     int64_t pair;         /* a number that both runs of a compare have; 0: none */
     int32_t chunk;        /* -1: none */

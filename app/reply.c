@@ -19,7 +19,10 @@ bool reply_source(struct cli *c, const char *text, size_t n, struct reply *r,
             style = "continue";
     if (*style && !setup_style(c->shape, style, &o.style, &r->style, e))
         return false;
-    return summarize_source(&o, text, n, ids, e); /* as the screen and the lens read it */
+    if (!summarize_source(&o, text, n, ids, e)) /* as the screen and the lens read it */
+        return false;
+    r->n_text = summarize_text_tokens(&o, ids->n);
+    return true;
 }
 
 bool reply_open(struct cli *c, struct reply *r, struct err *e)
@@ -142,7 +145,7 @@ bool reply_run(struct cli *c, struct reply *r, struct err *e)
                                    .threads = terra_session_threads(c->session),
                                    .seed = r->sampling.seed,
                                    .temperature = (double)r->sampling.temperature,
-                                   .tokens_total = (int64_t)r->ids->n};
+                                   .tokens_total = (int64_t)r->n_text};
     headless_start(&c->out, &start);
     struct buf params = {0};
     cli_params(&r->sampling, r->max_tokens, r->style, c->args->ids, &params);
@@ -156,8 +159,8 @@ bool reply_run(struct cli *c, struct reply *r, struct err *e)
                                .n_prompt = r->n_prompt,
                                .params = buf_str(&params),
                                .seed = r->sampling.seed,
-                               .n_in = (int64_t)r->ids->n,
-                               .n_read = (int64_t)r->ids->n,
+                               .n_in = (int64_t)r->n_text,
+                               .n_read = (int64_t)r->n_text,
                                .parent = r->parent,
                                .chunk = -1};
     recorder_begin(c->recorder, &run);
@@ -177,8 +180,8 @@ bool reply_run(struct cli *c, struct reply *r, struct err *e)
     struct headless_end end = {.text = buf_str(&g->text),
                                .n_text = g->text.len,
                                .stop = generate_stop_name[g->stop],
-                               .tokens_read = (int64_t)r->ids->n,
-                               .tokens_total = (int64_t)r->ids->n,
+                               .tokens_read = (int64_t)r->n_text,
+                               .tokens_total = (int64_t)r->n_text,
                                .tokens_in = (int64_t)r->ids->n,
                                .tokens_out = g->n_tokens,
                                .prefill_ns = g->prefill.ns,

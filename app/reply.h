@@ -17,6 +17,7 @@ struct reply {
     const char *prompt;
     size_t n_prompt;
     const struct terra_ids *ids; /* the source */
+    size_t n_text;               /* of its tokens those of the text */
     const char *style;           /* NULL: none */
     struct terra_sampling sampling;
     uint32_t max_tokens;

@@ -95,7 +95,7 @@ static bool run_step(struct run *r, struct summarize_step *step, struct buf *wri
                        summarize_kind_name[step->kind], r->ids.n, r->o->max_source);
     step->index = r->out->n_steps;
     step->n_in = (uint32_t)r->ids.n;
-    step->tok_read = step->n_in - (r->o->style >= 0) - r->o->config->source_eos;
+    step->tok_read = summarize_text_tokens(r->o, r->ids.n);
     step->tok_total = step->tok_read;
     if (step->kind == SUMMARIZE_STEP_SINGLE) { /* the document itself, as the plan counts it */
         step->tok_read = r->plan->tok_read;

@@ -146,6 +146,8 @@ void summarize_result_free(struct summarize_result *r);
 /* The source of one step: control word, text, end symbol. */
 bool summarize_source(const struct summarize_opts *o, const char *text, size_t n,
                       struct terra_ids *out, struct err *e);
+/* Of the n tokens of such a source those of the text: what is shown and stored as read. */
+size_t summarize_text_tokens(const struct summarize_opts *o, size_t n);
 
 /* End of the sentence that begins at `from`, before the white space behind it; a blank
  * line and a list item end one too. */

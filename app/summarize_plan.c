@@ -76,9 +76,19 @@ bool summarize_source(const struct summarize_opts *o, const char *text, size_t n
     return true;
 }
 
+static uint32_t around(const struct summarize_opts *o)
+{
+    return (o->style >= 0) + o->config->source_eos;
+}
+
+size_t summarize_text_tokens(const struct summarize_opts *o, size_t n)
+{
+    return n - around(o);
+}
+
 uint32_t summarize_budget(const struct summarize_opts *o, uint32_t max_tokens)
 {
-    uint32_t extra = (o->style >= 0) + o->config->source_eos;
+    uint32_t extra = around(o);
     if (o->config->n_enc == 0)
         extra += max_tokens; /* source and reply share the target */
     return o->max_source > extra ? o->max_source - extra : 0;
@@ -328,7 +338,7 @@ bool summarize_plan(const struct summarize_opts *o, const char *text, size_t n,
         return err_set(e, ERR_MODEL,
                        "the model has no vocabulary; only 'terra run --ids' works");
     struct terra_ids ids = {0};
-    bool ok = summarize_count_tokens(o, text, n, &ids, &out->tok_total, e);
+    bool ok = count_trimmed(o, text, 0, n, &ids, &out->tok_total, e); /* as it is read */
     terra_ids_free(&ids);
     if (!ok)
         return false;

@@ -330,10 +330,13 @@ static size_t compare_bytes(const struct job *j)
     return j->plan.n_chunks ? j->plan.chunk[0].end : j->document.n;
 }
 
-static bool compare_sources(struct job *j, struct terra_ids source[2], struct err *e)
+/* n_text: of their tokens those of the text. */
+static bool compare_sources(struct job *j, struct terra_ids source[2], size_t n_text[2],
+                            struct err *e)
 {
     if (!summarize_source(&j->summarize, j->document.text, compare_bytes(j), &source[0], e))
         return false;
+    n_text[0] = n_text[1] = summarize_text_tokens(&j->summarize, source[0].n);
     if (!j->opened)
         return true;
     struct summarize_opts b = j->summarize;
@@ -347,7 +350,10 @@ static bool compare_sources(struct job *j, struct terra_ids source[2], struct er
              k++)
             if (strcmp(a->control[i].name, b.config->control[k].name) == 0)
                 b.style = b.config->control[k].id;
-    return summarize_source(&b, j->document.text, compare_bytes(j), &source[1], e);
+    if (!summarize_source(&b, j->document.text, compare_bytes(j), &source[1], e))
+        return false;
+    n_text[1] = summarize_text_tokens(&b, source[1].n);
+    return true;
 }
 
 static bool job_compare(struct worker *w, struct job *j, struct err *e)
@@ -358,7 +364,8 @@ static bool job_compare(struct worker *w, struct job *j, struct err *e)
     if (j->against == COMPARE_MODEL && !(j->opened = terra_model_open(j->model_b, e)))
         return false;
     struct terra_ids source[2] = {{0}};
-    bool ok = compare_sources(j, source, e);
+    size_t n_text[2];
+    bool ok = compare_sources(j, source, n_text, e);
     const struct terra_model *b = j->opened ? j->opened : j->model;
     struct compare_opts o = {
         .kind = j->against,
@@ -378,13 +385,11 @@ static bool job_compare(struct worker *w, struct job *j, struct err *e)
                                 .token = on_side_token,
                                 .user = w};
     for (int i = 0; ok && i < 2; i++) {
-        /* control word and end symbol included, as for any run */
-        size_t read = source[j->opened ? i : 0].n;
         uint64_t part = j->plan.n_chunks > 1 ? j->plan.chunk[0].n_tok : j->plan.tok_total;
         struct mail m = {.kind = MAIL_STEP,
                          .side = i,
-                         .step = {.n_in = (int64_t)(read + j->plan.tok_total - part),
-                                  .n_read = (int64_t)read,
+                         .step = {.n_in = (int64_t)(n_text[i] + j->plan.tok_total - part),
+                                  .n_read = (int64_t)n_text[i],
                                   .model = o.side[i].model,
                                   .mode = o.side[i].mode}};
         worker_post(w, &m, j->document.text, compare_bytes(j));

@@ -224,7 +224,7 @@ struct store_run {
     const char *params; /* JSON object: sampling and the like; NULL: {} */
     uint64_t seed;
     const char *build, *host; /* version and kernels; machine */
-    int64_t n_in, n_read;     /* source tokens there were, and read; -1 unknown */
+    int64_t n_in, n_read;     /* tokens of the text there were, and read; -1 unknown */
     /* --- */
     enum store_status status;
     const char *output; /* "" while running */
