@@ -421,6 +421,11 @@ bool cli_layer(struct cli *c, uint32_t layers, struct err *e)
                    c->args->layer, layers);
 }
 
+bool cli_wants_layer(const struct cli *c, uint32_t layer)
+{
+    return c->args->layer < 0 || c->args->layer == layer;
+}
+
 const char *cli_bytes(uint64_t bytes, char out[24])
 {
     static const char *const unit[] = {"B", "kB", "MB", "GB", "TB"};

@@ -92,6 +92,8 @@ void cli_params(const struct terra_sampling *s, uint32_t max_tokens, const char 
 bool cli_run_id(struct cli *c, const char *text, int64_t *out, struct err *e);
 /* Does a stored trace of so many layers have that of --layer? */
 bool cli_layer(struct cli *c, uint32_t layers, struct err *e);
+/* Is it the layer of --layer, or are all wanted? */
+bool cli_wants_layer(const struct cli *c, uint32_t layer);
 /* "412 B", "1.3 MB" */
 const char *cli_bytes(uint64_t bytes, char out[24]);
 

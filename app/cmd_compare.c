@@ -104,8 +104,7 @@ static bool prepare(struct job *j, struct err *e)
         if (!j->other)
             return false;
     } else if (c->shape->ff_block == 0) {
-        return err_set(e, ERR_USAGE,
-                       "%s has a dense feed-forward: only --against model:PATH works",
+        return err_set(e, ERR_USAGE, "%s has a dense feed-forward: compare it with model:PATH",
                        c->shape->name);
     }
     uint32_t most = generate_max_target(c->shape);

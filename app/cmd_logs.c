@@ -479,14 +479,14 @@ static bool logs_set_aside(struct cli *c, const char *path, struct err *e)
 static const struct {
     const char *name;
     bool (*run)(struct cli *c, struct err *e);
-    bool writes, makes; /* makes: creates a file that is not there */
+    bool makes; /* creates a file that is not there */
 } actions[] = {
-    {"list", logs_list, false, false},     {"show", logs_show, false, false},
-    {"search", logs_search, false, false}, {"export", logs_export, false, false},
-    {"rm", logs_rm, true, false},          {"prune", logs_prune, true, false},
-    {"status", logs_status, false, false}, {"backup", logs_backup, false, false},
-    {"like", logs_like, false, false},     {"on", logs_on, true, true},
-    {"off", logs_off, true, true},
+    {"list", logs_list, false},     {"show", logs_show, false},
+    {"search", logs_search, false}, {"export", logs_export, false},
+    {"rm", logs_rm, false},         {"prune", logs_prune, false},
+    {"status", logs_status, false}, {"backup", logs_backup, false},
+    {"like", logs_like, false},     {"on", logs_on, true},
+    {"off", logs_off, true},
 };
 
 static bool act(struct cli *c, const char *name, const char *path, struct err *e)

@@ -112,16 +112,11 @@ static void summary(struct cli *c, const struct store_use *u, struct buf *b)
         100 * (1 - 1.0 / (u->units ? u->units : 1)));
 }
 
-static bool wants_layer(const struct cli *c, uint32_t layer)
-{
-    return c->args->layer < 0 || c->args->layer == layer;
-}
-
 static void csv(const struct cli *c, const struct store_use *u, struct buf *b)
 {
     buf_add_str(b, "layer,block,unit,count\n");
     for (uint32_t l = 0; l < u->layers; l++) {
-        if (!wants_layer(c, l))
+        if (!cli_wants_layer(c, l))
             continue;
         const uint64_t *count = u->count + (uint64_t)l * u->blocks * u->units;
         uint32_t blocks = blocks_of(u, l);
@@ -140,7 +135,7 @@ static bool print(struct cli *c, const struct store_use *u, struct err *e)
     } else {
         summary(c, u, &b);
         for (uint32_t l = 0; l < u->layers; l++)
-            if (wants_layer(c, l))
+            if (cli_wants_layer(c, l))
                 layer_line(c, u, l, &b);
         if (!c->args->json && !usage_is_evidence(u->rows, u->runs, u->units))
             buf_printf(

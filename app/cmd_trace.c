@@ -7,11 +7,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-static bool wants_layer(const struct cli *c, uint32_t layer)
-{
-    return c->args->layer < 0 || c->args->layer == layer;
-}
-
 static void csv_row(const struct cli *c, int64_t run, const struct store_trace *t, uint32_t i,
                     struct buf *b)
 {
@@ -19,7 +14,7 @@ static void csv_row(const struct cli *c, int64_t run, const struct store_trace *
     size_t at = (size_t)i * t->layers * t->blocks;
     for (uint32_t l = 0; l < t->layers; l++)
         for (uint32_t k = 0; k < t->blocks; k++, at++) {
-            if (t->unit[at] == TRACE_NONE || !wants_layer(c, l))
+            if (t->unit[at] == TRACE_NONE || !cli_wants_layer(c, l))
                 continue;
             buf_printf(b, "%" PRId64 ",%s,%u,%u,%u,%u", run, stage, t->pos + i, l, k,
                        t->unit[at]);
@@ -43,7 +38,7 @@ static void json_row(const struct cli *c, const struct store_trace *t, uint32_t 
     }
     json_open(b, "units", '[');
     for (uint32_t l = 0; l < t->layers; l++) {
-        if (!wants_layer(c, l))
+        if (!cli_wants_layer(c, l))
             continue;
         json_open(b, NULL, '[');
         for (uint32_t k = 0; k < t->blocks; k++) {
