@@ -215,7 +215,12 @@ static bool do_log(struct chat *h, const char *arg, struct err *e)
         return err_set(e, ERR_USAGE, "the program was started with --no-log");
     }
     renew_recorder(&h->c);
-    return true;
+    if (!config_bool(u, CONFIG_LOG))
+        return true;
+    /* The file's own switch is not the chat's: others write to it too. */
+    return chat_need_store(h, e) &&
+           (store_log_on(h->c.store) ||
+            err_set(e, ERR_CHECK, "nothing is saved before 'terra logs on'"));
 }
 
 /* A setting, and what has to be opened anew for the next run to go by it. */

@@ -37,6 +37,13 @@ class Chat(Case):
         self.assertEqual(self.stored("session"), 1)
         self.assertIn("/log on or /log off", self.chat("/log perhaps").err)
 
+    def test_log_on_tells_of_the_file_that_is_off(self) -> None:
+        self.works("logs", "off")
+        self.assertIn("before 'terra logs on'", self.chat("/log on", "one").err)
+        self.assertEqual(self.stored("run"), 0)
+        self.works("logs", "on")
+        self.assertNotIn("logs on", self.chat("/log on", "one").err)
+
     def test_set_takes_effect_at_once(self) -> None:
         self.chat("one", "/set trace none", "two", f"/set model {DENSE}", "three")
         traced = self.rows("SELECT DISTINCT run_id FROM trace ORDER BY run_id")
