@@ -15,6 +15,14 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Of the control word that a side read: another model may have none of the name. */
+static const char *side_style(const struct app *a, const struct terra_model *m)
+{
+    const char *style = live_style(a), *name = NULL;
+    int32_t id;
+    return style && setup_style(terra_model_config(m), style, &id, &name, NULL) ? name : NULL;
+}
+
 static void compare_recorder(struct app *a, const struct mail *m)
 {
     struct app_compare *c = &a->compare;
@@ -40,7 +48,8 @@ static void compare_recorder(struct app *a, const struct mail *m)
     struct buf params = {0};
     struct terra_sampling s = setup_sampling_summary(a->config, a->args);
     s.beams = 1; /* both sides go token by token */
-    cli_params(&s, setup_max_tokens(a->config, a->shape), live_style(a), false, &params);
+    cli_params(&s, setup_max_tokens(a->config, a->shape), side_style(a, m->step.model), false,
+               &params);
     struct recorder_run run = {.kind = STORE_COMPARE,
                                .mode = (enum store_mode)m->step.mode,
                                .prompt = buf_str(&m->text),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import unittest
@@ -381,6 +382,16 @@ class Compared(TuiTest):
         self.assertIn("e2e-dense", t.screen())
         t.keys("q")
         t.wait(view="main")
+
+    def test_each_side_stores_its_own_style(self) -> None:
+        other = self.home.dir / "other"
+        shutil.copytree(models() / "e2e-dense", other)
+        config = json.loads((other / "config.json").read_text())
+        (other / "config.json").write_text(json.dumps(config | {"control": {"title": 2}}))
+        self.compare(f"/compare model:{other}")
+        rows = self.home.sql("select params from run where kind = 'compare' order by id")
+        styles = [json.loads(params).get("style") for (params,) in rows]
+        self.assertEqual(styles, ["description", None])
 
     def test_escape_stops_a_compare(self) -> None:
         t = self.start("-n", "4000", self.home.document())
