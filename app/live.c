@@ -378,6 +378,7 @@ static void begin_recording(struct app *a, const struct mail *m)
         .parent = a->branch.on ? a->branch.parent : 0,
         .chunk = m->step.kind == STORE_SUMMARY && m->step.of <= 1 ? -1 : (int32_t)m->step.no,
         .with_document = document,
+        .apart = a->branch.on,
     };
     recorder_begin(a->recorder, &run);
     live_follow_session(a);

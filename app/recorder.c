@@ -107,6 +107,7 @@ void recorder_begin(struct recorder *r, const struct recorder_run *run)
                                 .n_read = run->n_read};
     j->run.prompt = copy_bytes(run->prompt, run->n_prompt);
     j->doc = run->with_document ? recorder_doc_share(r->doc) : NULL;
+    j->apart = run->apart;
     j->model = r->model;
     r->memory += run->n_prompt;
     if (r->last)

@@ -59,6 +59,7 @@ struct recorder_run {
     int64_t pair;         /* a number that both runs of a compare have; 0: none */
     int32_t chunk;        /* -1: none */
     bool with_document;
+    bool apart; /* a branch: no step of a summary, though it reads the document */
 };
 
 /* One run at a time: begin, choices and prefilled, tokens, end. */

@@ -30,7 +30,7 @@ struct summary {
 struct job { /* a run that is not completely stored yet */
     struct job *next;
     struct store_run run; /* strings owned */
-    bool begun, prefilled, prefill_stored, ended, counted;
+    bool apart, begun, prefilled, prefill_stored, ended, counted;
     struct doc *doc; /* NULL: it read none */
     uint64_t load_ns, prefill_ns, decode_ns;
     enum store_status status;

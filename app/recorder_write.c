@@ -241,6 +241,8 @@ static bool job_write(struct recorder *r, struct job *j, struct err *e)
 /* Runs of one document in a row make its summary. */
 static void add_step(struct recorder *r, const struct job *j)
 {
+    if (j->apart)
+        return;
     if (j->doc != r->step_doc) {
         recorder_doc_free(r->step_doc);
         r->step_doc = recorder_doc_share(j->doc);

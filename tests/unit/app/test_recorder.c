@@ -389,6 +389,36 @@ static void summaries_wait_with_their_runs(void **state)
     pool_free(&pool);
 }
 
+static void a_branch_is_no_step_of_a_summary(void **state)
+{
+    struct world *w = *state;
+    struct pool pool = {0};
+    struct store_summary *s;
+    struct store_run run;
+    struct err e = {0};
+    size_t n;
+    open_recorder(w, RECORDER_NONE);
+    summarize(w, 0, 2);
+    struct recorder_run r = {.kind = STORE_SUMMARY,
+                             .prompt = "a",
+                             .n_prompt = 1,
+                             .chunk = -1,
+                             .parent = recorder_run_id(w->recorder),
+                             .with_document = true,
+                             .apart = true};
+    recorder_begin(w->recorder, &r);
+    recorder_end(w->recorder, STORE_DONE, NULL, 1);
+    int64_t branch = recorder_run_id(w->recorder);
+    summarize(w, 0, 2);
+    assert_true(store_summary_list(w->store, 0, &pool, &s, &n, &e));
+    assert_int_equal(n, 2);
+    assert_int_equal(s[0].n_steps, 2);
+    assert_int_equal(s[1].n_steps, 2);
+    assert_true(store_run_get(w->store, branch, &pool, &run, &e));
+    assert_int_equal(run.document, s[0].document);
+    pool_free(&pool);
+}
+
 static void a_reply_that_goes_on_finds_its_parent(void **state)
 {
     struct world *w = *state;
@@ -556,6 +586,7 @@ int main(void)
         TEST(a_deleted_file_is_made_anew),
         TEST(a_deleted_session_is_left_alone),
         TEST(summaries_wait_with_their_runs),
+        TEST(a_branch_is_no_step_of_a_summary),
         TEST(a_reply_that_goes_on_finds_its_parent),
         TEST(both_sides_wait_and_share_a_session),
         TEST(a_reopening_that_failed_is_tried_again),
