@@ -154,12 +154,21 @@ bool chat_undo(struct chat *h, const char *arg, struct err *e)
     (void)arg;
     if (h->n_deleted == 0)
         return err_set(e, ERR_CHECK, "nothing was deleted here");
-    int64_t id = h->deleted[h->n_deleted - 1];
-    if (!chat_need_store(h, e) || !store_session_undelete(h->c.store, id, e))
+    if (!chat_need_store(h, e))
         return false;
-    h->n_deleted--;
-    cli_note(&h->c, "session %" PRId64 " is back", id);
-    return true;
+    while (h->n_deleted) {
+        int64_t id = h->deleted[h->n_deleted - 1];
+        bool back = store_session_undelete(h->c.store, id, e);
+        if (!back && e->kind != ERR_CHECK)
+            return false;
+        h->n_deleted--; /* back, or purged by somebody: then the one before */
+        if (back) {
+            cli_note(&h->c, "session %" PRId64 " is back", id);
+            *e = (struct err){0};
+            return true;
+        }
+    }
+    return err_set(e, ERR_CHECK, "what was deleted here is gone for good");
 }
 
 /* ---- one run ------------------------------------------------------------------------------

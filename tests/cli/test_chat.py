@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -202,6 +203,22 @@ class Chat(Case):
         self.assertIn("session 2 was deleted", done.err)
         left = "SELECT id FROM session WHERE deleted_ms IS NULL ORDER BY id"
         self.assertEqual(self.rows(left), [(1,), (3,)])
+
+    def test_undo_passes_over_what_was_purged(self) -> None:
+        self.chat("one", "/new", "two")
+        process = subprocess.Popen(
+            [TERRA, "chat"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=self.env
+        )
+        assert process.stdin is not None
+        process.stdin.write(b"/delete 2\n/delete 1\n")
+        process.stdin.flush()
+        self.wait(lambda: self.stored("session WHERE deleted_ms > 0") == 2, "both are deleted")
+        with contextlib.closing(sqlite3.connect(self.db, isolation_level=None)) as db:
+            db.execute("PRAGMA foreign_keys = ON")
+            db.execute("DELETE FROM session WHERE id = 1")
+        _, err = process.communicate(b"/undo\n/undo\n", timeout=60)
+        self.assertIn(b"session 2 is back", err)
+        self.assertIn(b"nothing was deleted here", err)
 
     def test_delete_of_its_own_session(self) -> None:
         done = self.chat("one", "/delete 1", "/rename gone", "two", "/undo", "three")
