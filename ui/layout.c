@@ -67,7 +67,7 @@ static void stack(struct layout *l, struct rect body, const struct layout_want *
 /* 160x48: text and latency on the left, the map on the right. */
 static void side_by_side(struct layout *l, struct rect body, const struct layout_want *want)
 {
-    int map_rows = want->map_rows;
+    int map_rows = want->map_rows, legend = at_least(want->map_legend, 1);
     l->wide = true;
     l->bandwidth = bottom(&body, 1);
     int right_w = layout_map_cols(want->w, want->h);
@@ -87,11 +87,11 @@ static void side_by_side(struct layout *l, struct rect body, const struct layout
     int agree = right.h >= 24 ? 3 : 0;
     int zoom = right.h >= 18 ? 3 + right.h / 16 : 0;
     /* few layers: up to three rows for each */
-    int tall = map_rows > 1 ? at_most(3, right.h * 2 / 3 / (map_rows - 1)) : 1;
+    int rows = map_rows - legend, tall = rows > 0 ? at_most(3, right.h * 2 / 3 / rows) : 1;
     if (want->map_folded > map_rows && want->map_folded <= right.h * 2 / 3)
         map_rows = want->map_folded;
     else if (tall > 1)
-        map_rows = 1 + (map_rows - 1) * tall;
+        map_rows = legend + rows * tall;
     l->map = top(&right, at_most(map_rows, right.h - agree - zoom));
     l->agree = bottom(&right, agree);
     l->zoom = right;

@@ -29,6 +29,7 @@ struct layout_want {
     enum vm_view view;
     int prompt_rows;   /* wanted, 1..10 */
     int map_rows;      /* rows the whole map would like, 0: no map */
+    int map_legend;    /* how many of them are its legend */
     int map_packed;    /* with two layers in a row */
     int map_folded;    /* with several rows for a layer, so that no block is left out */
     bool prompt_shown; /* other views: only while something is typed */

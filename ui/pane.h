@@ -52,6 +52,7 @@ void pane_bandwidth(struct surface *s, const struct theme *t, const struct vm_la
 /* Rows for the whole map with its legend at a width; packed: two layers in a row where
  * the terminal can show that. */
 int pane_map_rows(const struct theme *t, const struct vm_map *vm, int cols, bool packed);
+int pane_map_legend(const struct vm_map *vm, int cols); /* rows of the legend alone */
 /* Rows that give every block a cell of its own. */
 int pane_map_rows_folded(const struct theme *t, const struct vm_map *vm, int cols);
 void pane_map(struct surface *s, const struct theme *t, const struct vm_map *vm, bool focus);

@@ -257,9 +257,9 @@ static void draw_layers(struct surface *s, const struct theme *t, const struct v
 
 /* On a narrow screen the legend takes a second row: what a column and a page stand
  * for must never be left out, and "differs from token 117" is long. */
-static int legend_rows(const struct vm_map *vm, int w)
+int pane_map_legend(const struct vm_map *vm, int cols)
 {
-    return w < (vm->order ? 80 : 72) ? 2 : 1;
+    return cols < (vm->order ? 80 : 72) ? 2 : 1;
 }
 
 static void draw_pieces(struct surface *s, const struct theme *t, struct fit *f, int y)
@@ -329,7 +329,7 @@ static void draw_legend(struct surface *s, const struct theme *t, const struct v
                         const struct grid *g, bool focus)
 {
     struct fit first = {.n = 0}, second = {.n = 0};
-    struct fit *f = &first, *rest = legend_rows(vm, s->w) > 1 ? &second : &first;
+    struct fit *f = &first, *rest = pane_map_legend(vm, s->w) > 1 ? &second : &first;
     struct style title = theme_style(t, focus ? ROLE_FOCUS : ROLE_TITLE);
     bool encoder = vm->stage && strcmp(vm->stage, "decoder") != 0;
     struct fit_piece *p = fit_add(f, 0, title, "FF choice%s%s: %s %s", encoder ? ", " : "",
@@ -409,7 +409,7 @@ static void draw_usage(struct surface *s, const struct theme *t, const struct vm
                        bool focus)
 {
     struct grid g = {.label = 5};
-    int legend = legend_rows(vm, s->w);
+    int legend = pane_map_legend(vm, s->w);
     uint32_t bin = unit_bin(vm->units, s->h - legend), most = max_uses(vm);
     fit_blocks(&g, vm->blocks, s->w - g.label);
 
@@ -563,8 +563,8 @@ int pane_map_rows(const struct theme *t, const struct vm_map *vm, int cols, bool
     if (vm->layers == 0 || vm->blocks == 0)
         return 0;
     if (vm->zoom != VM_ZOOM_ALL)
-        return legend_rows(vm, cols) + (int)(vm->units < 64 ? vm->units : 64);
-    return legend_rows(vm, cols) +
+        return pane_map_legend(vm, cols) + (int)(vm->units < 64 ? vm->units : 64);
+    return pane_map_legend(vm, cols) +
            (int)(packed && theme_halves(t) ? (vm->layers + 1) / 2 : vm->layers);
 }
 
@@ -573,7 +573,7 @@ int pane_map_rows_folded(const struct theme *t, const struct vm_map *vm, int col
     if (vm->zoom != VM_ZOOM_ALL || vm->layers == 0 || vm->blocks == 0)
         return pane_map_rows(t, vm, cols, false);
     int fold = rows_of_blocks(vm->blocks, cols - LABEL - (vm->stat ? COLUMN_SIDE : 0));
-    return legend_rows(vm, cols) + (int)vm->layers * fold;
+    return pane_map_legend(vm, cols) + (int)vm->layers * fold;
 }
 
 void pane_map(struct surface *s, const struct theme *t, const struct vm_map *vm, bool focus)
@@ -588,7 +588,7 @@ void pane_map(struct surface *s, const struct theme *t, const struct vm_map *vm,
         pane_units(s, t, vm);
         return;
     }
-    int legend = legend_rows(vm, s->w);
+    int legend = pane_map_legend(vm, s->w);
     struct grid g = layer_grid(t, vm, s->w, s->h - legend);
     draw_legend(s, t, vm, &g, focus);
     struct surface body = surface_sub(s, (struct rect){0, legend, s->w, s->h - legend});
@@ -603,7 +603,7 @@ void pane_map(struct surface *s, const struct theme *t, const struct vm_map *vm,
 bool pane_map_at(int w, int h, const struct theme *t, const struct vm_map *vm, int x, int y,
                  uint32_t *layer, uint32_t *block)
 {
-    int legend = legend_rows(vm, w);
+    int legend = pane_map_legend(vm, w);
     if (vm->zoom != VM_ZOOM_ALL || y < legend || vm->blocks == 0)
         return false;
     struct grid g = layer_grid(t, vm, w, h - legend);

@@ -99,8 +99,9 @@ void screen_draw(struct surface *s, const struct theme *t, const struct vm *vm,
                                .h = s->h,
                                .view = vm->view,
                                .prompt_rows = pane_prompt_rows(&vm->prompt, s->w),
-                               .map_rows = pane_map_rows(t, &vm->map, s->w, false),
-                               .map_packed = pane_map_rows(t, &vm->map, s->w, true),
+                               .map_rows = pane_map_rows(t, &vm->map, map_w, false),
+                               .map_legend = pane_map_legend(&vm->map, map_w),
+                               .map_packed = pane_map_rows(t, &vm->map, map_w, true),
                                .map_folded = pane_map_rows_folded(t, &vm->map, map_w),
                                .prompt_shown = vm->prompt.active};
     memset(out, 0, sizeof *out);

@@ -598,6 +598,39 @@ static void folded_map_shows_every_block(void **state)
     sample_close(&sample);
 }
 
+/* A legend of two rows leaves the layers the height they have below one. */
+static void long_legend_takes_no_rows_of_the_map(void **state)
+{
+    (void)state;
+    static const int width[] = {160, 140, 120};
+    uint32_t order[6 * 16];
+    struct sample sample;
+    sample_open(&sample);
+    struct vm_map *m = &sample.vm.map;
+    few_layers(m);
+    m->layers = 6;
+    m->blocks = 16;
+    m->layer = 0;
+    for (uint32_t i = 0; i < 6 * 16; i++)
+        order[i] = i % 16;
+    for (size_t i = 0; i < sizeof width / sizeof *width; i++)
+        for (int ordered = 0; ordered < 2; ordered++) {
+            struct surface s;
+            struct screen sc;
+            int n = 0;
+            m->order = ordered ? order : NULL;
+            surface_open(&s, width[i], 48);
+            screen_draw(&s, &plain, &sample.vm, &sc);
+            for (int y = 0; y < s.h; y++) {
+                struct screen_hit hit = screen_at(&sc, &plain, &sample.vm, s.w - 60, y);
+                n += hit.has_cell && hit.layer == 0;
+            }
+            assert_int_equal(n, 3);
+            surface_free(&s);
+        }
+    sample_close(&sample);
+}
+
 /* Whatever the size, the selected row is there in full. */
 static void help_shows_the_selected_row(void **state)
 {
@@ -910,6 +943,7 @@ int main(void)
         cmocka_unit_test(map_cell_under_the_mouse),
         cmocka_unit_test(message_shows_that_it_is_cut),
         cmocka_unit_test(folded_map_shows_every_block),
+        cmocka_unit_test(long_legend_takes_no_rows_of_the_map),
         cmocka_unit_test(help_shows_the_selected_row),
         cmocka_unit_test(map_in_another_order),
         cmocka_unit_test(page_shows_the_selected_line),
