@@ -496,6 +496,7 @@ static void say_opened(struct app *a)
 
 static void model_opened(struct app *a, struct job *j)
 {
+    live_recorder_close(a); /* what waits names its model; the next run opens one for this */
     terra_model_close(a->model);
     a->model = j->opened;
     j->opened = NULL;
@@ -505,7 +506,6 @@ static void model_opened(struct app *a, struct job *j)
     terra_model_info(a->model, &a->model_info);
     snprintf(a->model_path, sizeof a->model_path, "%s", j->path);
     snprintf(a->dtype, sizeof a->dtype, "%s", dtype_name(a->model));
-    live_recorder_close(a); /* the next run opens one for this model */
     if (a->input == INPUT_PROMPT)
         live_prompt(a);
     say_opened(a);

@@ -32,7 +32,6 @@ static void compare_recorder(struct app *a, const struct mail *m)
     if (m->side == 1) {
         struct buf host = {0};
         setup_host(&host);
-        live_side_recorder_close(a); /* of the last compare, if it still waits */
         struct recorder_opts o = {.store = recorder_saves(r) ? a->store : NULL,
                                   .model = m->step.model,
                                   .trace = setup_trace(a->config),
@@ -173,6 +172,7 @@ unsigned live_compare(struct app *a, enum compare_kind kind, const char *model_b
         timeline_free(&c->side[i].run);
         flow_clear(&c->side[i].flow);
     }
+    live_side_recorder_close(a); /* what waits names its model */
     terra_model_close(c->model_b);
     c->model_b = NULL;
     c->any = c->running = true;

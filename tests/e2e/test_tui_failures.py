@@ -346,6 +346,23 @@ class Store(TuiTest):
         self.assertEqual(t.exit_status(), 0)
         self.assertEqual(self.home.sql("select count(*) from run where status = 'length'"), [(2,)])
 
+    def test_what_waits_is_written_before_another_model_is_open(self) -> None:
+        t = self.start("-n", "10", self.home.document())
+        t.written()
+        db = sqlite3.connect(self.home.db, isolation_level=None)
+        db.execute("BEGIN EXCLUSIVE")
+        t.type(TEXT)
+        t.keys("Enter")
+        t.wait(lambda s: re.match("read .*tok/s$", s["message"]), busy=False)
+        t.type(f"/model {models() / 'e2e-dense'}")
+        db.execute("ROLLBACK")
+        db.close()
+        t.keys("Enter")
+        t.wait(lambda s: ": reads " in s["message"], busy=False)
+        used = "select distinct m.path from run r join model m on m.id = r.model_id"
+        self.assertEqual([Path(p).name for (p,) in self.home.sql(used)], ["e2e"])
+        self.assertEqual(self.home.sql("select count(*) from run"), [(2,)])
+
     def test_full_disk_does_not_stop_the_reply(self) -> None:
         t = self.start("-n", "1200", self.home.document(), limit_kb=512)
         t.wait(lambda s: s["tokens"] == 1200, busy=False)
