@@ -4,6 +4,7 @@
 #include "app/about.h"
 #include "app/cli.h"
 #include "app/live_impl.h"
+#include "app/replay.h"
 #include "app/reply.h"
 #include "app/setup.h"
 #include "engine/base/clock.h"
@@ -331,12 +332,8 @@ static void echo_source(struct app *a, const struct mail *m)
 
 void live_name_session(struct app *a)
 {
-    struct pool p = {0};
-    struct store_session s;
-    if (!*a->title && a->session && a->store &&
-        store_session_get(a->store, a->session, &p, &s, NULL))
-        snprintf(a->title, sizeof a->title, "%.200s", s.title);
-    pool_free(&p);
+    if (!*a->title && a->session && a->store)
+        replay_take_title(a);
 }
 
 static void begin_recording(struct app *a, const struct mail *m)

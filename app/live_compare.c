@@ -236,7 +236,7 @@ void live_compare_done(struct app *a, struct job *j)
         token_label(b, c->result.diff_id[1], c->diff[1], sizeof c->diff[1]);
     }
     mark_differences(c);
-    if (!a->titled && !a->n_runs) /* its runs are of a text, not of a document */
+    if (a->session && !a->titled && !a->n_runs) /* its runs are of a text, not of a document */
         *a->title = 0;
     replay_list_runs(a);
     live_name_session(a);

@@ -270,6 +270,18 @@ static void take_title(struct app *a, const struct store_session *s,
     pool_free(&p);
 }
 
+void replay_take_title(struct app *a)
+{
+    struct pool p = {0};
+    struct store_session s;
+    struct store_run *r;
+    size_t n;
+    if (store_session_get(a->store, a->session, &p, &s, NULL) &&
+        store_run_list(a->store, a->session, &p, &r, &n, NULL) && n)
+        take_title(a, &s, &r[0]);
+    pool_free(&p);
+}
+
 static bool show(struct app *a, int64_t session, int64_t run, struct err *e)
 {
     struct pool p = {0};

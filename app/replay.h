@@ -18,6 +18,8 @@ unsigned replay_open_session(struct app *a, int64_t session);
 unsigned replay_run(struct app *a, int64_t run);
 unsigned replay_step_run(struct app *a, int dir); /* the session's next or previous run */
 
+/* The session's title as the list of sessions has it. */
+void replay_take_title(struct app *a);
 /* The session's runs as the store has them now; the one on screen stays. */
 void replay_list_runs(struct app *a);
 
