@@ -619,6 +619,8 @@ static void on_done(struct app *a, const struct mail *m)
     bool ok = m->err.kind == ERR_NONE;
     a->busy = BUSY_IDLE;
     a->total = a->judges = 0;
+    if (j->kind == JOB_SUMMARIZE || j->kind == JOB_BRANCH)
+        a->order.rows = NULL; /* the run is whole, as long as the last or not */
     switch (j->kind) {
     case JOB_OPEN:
         if (ok)
