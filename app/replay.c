@@ -476,7 +476,7 @@ unsigned replay_speed(struct app *a, double factor)
     double own =
         compare ? fmax(seconds(&side[0].run), seconds(&side[1].run)) : seconds(&a->run);
     double speed = factor_of(p);
-    bool blink = factor < 1 && speed <= 1 && own / speed < BLINK_S;
+    bool blink = own > 0 && factor < 1 && speed <= 1 && own / speed < BLINK_S;
     do
         speed *= factor;
     while (blink && own / speed < WATCH_S && speed > SLOWEST);

@@ -26,8 +26,9 @@ static void draw_head(struct surface *s, const struct theme *t, const struct vm_
                           fmt_speed(vm->speed).s),
                   "tok %d", vm->token);
     else if (vm->playing)
-        fit_brief(fit_add(&f, 2, theme_style(t, ROLE_FOCUS), "playing, %.3gx", vm->speed),
-                  "play %.3gx", vm->speed);
+        fit_brief(
+            fit_add(&f, 2, theme_style(t, ROLE_FOCUS), "playing, %s", fmt_speed(vm->speed).s),
+            "play %s", fmt_speed(vm->speed).s);
     fit_draw(&f, s, t, 0, 0, s->w, "  ", dim);
 }
 
