@@ -338,10 +338,13 @@ unsigned replay_step_run(struct app *a, int dir)
 {
     struct err e = {0};
     size_t at = a->run_at + (size_t)(ptrdiff_t)dir;
-    if (!need_store(a) || a->n_runs == 0 || at >= a->n_runs) {
+    if (!need_store(a))
+        return EFFECT_DRAW;
+    if (a->n_runs == 0 || at >= a->n_runs) {
         app_say(a, VM_INFO, dir > 0 ? "this is the last run" : "this is the first run");
         return EFFECT_DRAW;
     }
+    *a->message = 0; /* it was about the run on screen */
     if (!show(a, a->session, a->runs[at], &e))
         return app_fail(a, &e);
     return EFFECT_DRAW | EFFECT_MAP;
