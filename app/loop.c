@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/loop.h"
 
+#include "app/commands_do.h"
 #include "app/input.h"
 #include "app/live.h"
 #include "app/pace.h"
@@ -196,6 +197,16 @@ static void follow_map(struct app *a, bool at_once)
 /* ---- one turn ------------------------------------------------------------------------------
  */
 
+/* The terminal lost the picture: a frozen one, too. */
+static void draw_anew(struct app *a)
+{
+    if (a->frozen)
+        do_freeze(a, ""); /* something else may have been said since */
+    a->dirty = true;
+    a->freeze_shown = false;
+    a->draw_due = 0;
+}
+
 static void suspend(struct app *a)
 {
     sigset_t stop;
@@ -204,8 +215,7 @@ static void suspend(struct app *a)
     sigprocmask(SIG_UNBLOCK, &stop, NULL);
     term_suspend(a->term);
     sigprocmask(SIG_BLOCK, &stop, NULL);
-    a->dirty = true;
-    a->draw_due = 0;
+    draw_anew(a);
 }
 
 static void apply(struct app *a, unsigned effect)
@@ -342,8 +352,7 @@ void loop_run(struct app *a)
         wait_for_something(a, &terminal, &worker);
         if (got_resize) {
             got_resize = 0;
-            a->dirty = true;
-            a->draw_due = 0;
+            draw_anew(a);
         }
         if (got_suspend) {
             got_suspend = 0;

@@ -546,7 +546,9 @@ class Looking(TuiTest):
         t.keys("Escape")
         t.wait(focus="output")
         t.keys("p")
-        frame = t.wait(lambda s: s["message"].startswith("frozen: any key"))["frame"]
+        t.wait(lambda s: s["message"].startswith("frozen: any key"))
+        t.resize(100, 30)
+        frame = t.wait(lambda s: s["message"].startswith("frozen: any key"), w=100)["frame"]
         t.keys("h")
         state = t.wait(message="")
         self.assertEqual((state["frame"], state["token"]), (frame + 1, 49))
