@@ -34,6 +34,7 @@ unsigned do_new(struct app *a, const char *arg)
     a->n_runs = a->run_at = 0;
     a->titled = false;
     *a->title = 0;
+    a->tok_read = a->tok_total = -1;
     free(a->origin.text);
     a->origin.text = NULL;
     free(a->source);

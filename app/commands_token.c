@@ -351,8 +351,9 @@ static bool has_choices(struct app *a)
     if (a->shown && a->run.dec.n)
         return true;
     app_say(a, VM_INFO, "%s",
-            a->shown ? "no choices are kept for this run: a dense model, or no trace"
-                     : "nothing was run yet");
+            a->shown    ? "no choices are kept for this run: a dense model, or no trace"
+            : a->run_id ? "this run has no token yet"
+                        : "nothing was run yet");
     return false;
 }
 

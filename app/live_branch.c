@@ -252,9 +252,9 @@ void live_branch_done(struct app *a)
     const struct app_branch *b = &a->branch;
     const struct generate_pin *last = b->pinned ? &b->pin[b->n_pins - 1] : NULL;
     if (last)
-        app_say(a, VM_INFO, "layer %u block %u pinned to unit %u: %zu tokens%s", last->layer,
-                last->block, last->unit, a->run.n, saved);
+        app_say(a, VM_INFO, "layer %u block %u pinned to unit %u: %zu token%s%s", last->layer,
+                last->block, last->unit, a->run.n, a->run.n == 1 ? "" : "s", saved);
     else
-        app_say(a, VM_INFO, "went on for %zu tokens%s%s", a->run.n, saved,
-                a->origin.status == STORE_LENGTH ? " (token limit)" : "");
+        app_say(a, VM_INFO, "went on for %zu token%s%s%s", a->run.n, a->run.n == 1 ? "" : "s",
+                saved, a->origin.status == STORE_LENGTH ? " (token limit)" : "");
 }

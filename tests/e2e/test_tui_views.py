@@ -337,6 +337,7 @@ class Compared(TuiTest):
         t.wait(lambda s: s["message"].startswith("replay at 1/"))
         t.keys("Space")
         t.seen(playing=True)
+        t.wait_screen("play 1/")
         t.wait(lambda s: s["message"].startswith("end of the replay: A took "), playing=False)
         t.keys(",")
         t.keys("d")
@@ -619,6 +620,29 @@ class Documents(TuiTest):
         t.wait(tokens=0, session=0)
         self.line(t, "/regenerate")
         t.wait(lambda s: s["message"] == "nothing was run yet")
+
+    def test_session_after_a_deleted_one_is_called_by_its_document(self) -> None:
+        t = self.start("-n", "10", self.home.document())
+        t.written()
+        t.wait_screen("session 1 'doc.txt'")
+        self.line(t, "/delete 1")
+        t.wait(lambda s: "session 1 deleted" in s["message"])
+        self.line(t, "")
+        t.wait(session=2, run=2, busy=False)
+        t.wait_screen("session 2 'doc.txt'")
+
+    def test_keys_with_no_run_on_screen(self) -> None:
+        t = self.start("-n", "10", self.home.document())
+        t.written()
+        self.line(t, "/new")
+        t.wait(tokens=0, session=0)
+        t.keys("Escape")
+        t.wait(focus="output")
+        t.keys("-")
+        t.wait(lambda s: s["message"].startswith("replay at 1/2 "))
+        t.keys("5")
+        t.wait(view="page")
+        self.assertNotIn("coverage", t.screen())
 
     def test_bad_documents(self) -> None:
         t = self.start("-n", "20")
