@@ -266,9 +266,13 @@ static bool second_choice(struct worker *w, struct job *j, const struct terra_id
     struct generate_pin *last = j->n_pins ? &j->pin[j->n_pins - 1] : NULL;
     if (!last || last->unit != TERRA_RUNNER_UP)
         return true;
-    if (!generate_feed(w->session, j->summarize.config, source, j->forced.id, j->forced.n,
-                       j->pin, j->n_pins, e) ||
-        !terra_next(w->session, &greedy, &t, e))
+    bool encoder_too = j->encoder_too;
+    j->encoder_too = false; /* no run has begun whose choices these were */
+    bool ok = generate_feed(w->session, j->summarize.config, source, j->forced.id, j->forced.n,
+                            j->pin, j->n_pins, e) &&
+              terra_next(w->session, &greedy, &t, e);
+    j->encoder_too = encoder_too;
+    if (!ok)
         return false;
     last->unit = t.unit[(size_t)last->layer * t.blocks + last->block];
     return true;

@@ -295,6 +295,18 @@ class Running(TuiTest):
         self.say(t, "whatif 16")
         t.wait_screen("a block has 16 units")
 
+    def test_what_if_is_the_first_run_of_the_program(self) -> None:
+        t = self.start("--beams", "1", "-n", "20", self.home.document())
+        t.written()
+        t.keys("C-d")
+        self.assertEqual(t.exit_status(), 0)
+        t = self.start("--beams", "1", "-n", "20", "--session", "1")
+        t.wait(run=1, tokens=20)
+        t.wait_screen("model e2e")
+        self.say(t, "goto 7")
+        self.command(t, "whatif", 2)
+        self.assertEqual(self.after(2)[0], 1)
+
     def test_branch_of_a_branch_keeps_its_pins(self) -> None:
         t = self.start("--beams", "1", "-n", "20", self.home.document())
         t.written()
