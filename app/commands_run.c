@@ -22,6 +22,7 @@ unsigned do_new(struct app *a, const char *arg)
         app_say(a, VM_WARN, "a reply is being written; Esc stops it");
         return EFFECT_DRAW;
     }
+    *a->message = 0;
     live_recorder_close(a);
     flow_clear(&a->flow);
     a->flow_view = (struct flow_view){.follow = true};
@@ -44,7 +45,8 @@ unsigned do_new(struct app *a, const char *arg)
     a->has_document = false;
     a->view = VM_MAIN;
     a->focus = VM_PROMPT;
-    app_say(a, VM_INFO, "a new session");
+    if (!*a->message) /* a run that could not be saved */
+        app_say(a, VM_INFO, "a new session");
     return EFFECT_DRAW | EFFECT_MAP;
 }
 

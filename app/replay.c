@@ -325,8 +325,11 @@ unsigned replay_open_session(struct app *a, int64_t session)
     struct err e = {0};
     if (!need_store(a))
         return EFFECT_DRAW;
+    *a->message = 0;
     if (!show(a, session, 0, &e))
         return app_fail(a, &e);
+    if (*a->message) /* a run that was lost, or a damaged one */
+        return EFFECT_DRAW | EFFECT_MAP;
     app_say(a, VM_INFO,
             "session %" PRId64 ": %zu run%s, this is the newest; h/l tokens, Space plays, "
             "i continues it",

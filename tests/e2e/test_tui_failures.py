@@ -349,6 +349,20 @@ class Store(TuiTest):
         self.assertEqual(t.exit_status(), 0)
         self.assertEqual(self.home.sql("select count(*) from run where status = 'length'"), [(2,)])
 
+    def test_what_is_lost_with_a_new_session_is_said(self) -> None:
+        t = self.start("-n", "10", self.home.document())
+        t.written()
+        db = sqlite3.connect(self.home.db, isolation_level=None)
+        db.execute("BEGIN EXCLUSIVE")
+        t.type(TEXT)
+        t.keys("Enter")
+        t.wait(lambda s: re.match("read .*tok/s$", s["message"]), busy=False)
+        t.type("/new")
+        t.keys("Enter")
+        t.wait(lambda s: s["message"].startswith("not saved: "), session=0)
+        db.execute("ROLLBACK")
+        db.close()
+
     def test_what_waits_is_written_before_another_model_is_open(self) -> None:
         t = self.start("-n", "10", self.home.document())
         t.written()
