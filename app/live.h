@@ -18,6 +18,8 @@ bool live_settings_fit(struct app *a, struct err *e);
 /* Each returns effects, and refuses with a message while something else runs. */
 unsigned live_open_model(struct app *a, const char *path);
 unsigned live_read(struct app *a, const char *path);
+/* A text as what was asked, its beginning if it is long. */
+void live_echo(struct app *a, const char *text, size_t n);
 /* The loaded document. */
 unsigned live_run_document(struct app *a);
 unsigned live_run_prompt(struct app *a, const char *text, size_t n);

@@ -1,6 +1,7 @@
 /* live_impl.h - what the files of live share; nobody else includes it.
  *
- * Purpose: live.c holds jobs, runs and their mail, live_store.c the history and its
+ * Purpose: live.c holds jobs, runs and their mail, live_done.c
+ *          what they gave, live_store.c the history and its
  *          recorder, live_branch.c what goes on from a run, live_lens.c a look into one
  *          token, live_compare.c the two sides of a compare.
  * Owns:    nothing: all of it is in the state.
@@ -12,13 +13,20 @@
 
 #include "app/live.h"
 
-#define LIVE_RETRY_MS 1000 /* what could not be written is tried again */
+#define LIVE_OPENING  "opening " /* a message while a model opens begins so */
+#define LIVE_RETRY_MS 1000       /* what could not be written is tried again */
 
 /* A job with the settings of now; NULL while something runs, or without a model. */
 struct job *live_job(struct app *a, enum job_kind kind, struct err *e);
 void live_side_recorder_close(struct app *a); /* of side B of a compare */
 /* The session that runs are stored in is the one on screen. */
 void live_follow_session(struct app *a);
+/* Runs a text by a method; cut: read only what fits. */
+unsigned live_run_text(struct app *a, const char *text, size_t n, bool document,
+                       enum summarize_method method, bool ask, bool cut);
+/* A run begins, nothing of it is there yet. */
+void live_start_timeline(struct app *a);
+void live_done(struct app *a, const struct mail *m);
 /* Hands it to the worker, or lets it wait for the measuring of memory. */
 unsigned live_submit(struct app *a, struct job *j, enum app_busy busy);
 /* What is run again and compared. */

@@ -14,11 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ECHO_MAX 1200 /* bytes of a prompt repeated above its reply */
-#define SLOWEST  (1.0 / 4096)
-#define FASTEST  64.0
-#define BLINK_S  1.0 /* nobody sees what is over sooner */
-#define WATCH_S  2.8 /* at least, once it is made slow enough */
+#define SLOWEST (1.0 / 4096)
+#define FASTEST 64.0
+#define BLINK_S 1.0 /* nobody sees what is over sooner */
+#define WATCH_S 2.8 /* at least, once it is made slow enough */
 
 /* ---- from the store ------------------------------------------------------------------- */
 
@@ -94,18 +93,6 @@ static bool load_run(struct app *a, const struct store_run *r, struct pool *p, s
 /* ---- text ---------------------------------------------------------------------------------
  */
 
-static void echo_text(struct app *a, const struct store_run *r)
-{
-    char line[64];
-    size_t n = r->n_prompt > ECHO_MAX ? utf8_complete(r->prompt, ECHO_MAX) : r->n_prompt;
-    flow_begin(&a->flow, FLOW_USER);
-    flow_add(&a->flow, r->prompt, n, FLOW_NO_TOKEN, 255);
-    if (n < r->n_prompt) {
-        snprintf(line, sizeof line, "... (%zu bytes in all)", r->n_prompt);
-        flow_put(&a->flow, FLOW_NOTE, line);
-    }
-}
-
 /* The line of a branch; false if it is none. */
 static bool branch_line(const struct store_run *r, char line[ABOUT_TEXT])
 {
@@ -141,7 +128,7 @@ static void echo_side(struct app *a, const struct store_run *r, const struct sto
             models |= list[i].model != r->model;
         }
     if (!b)
-        echo_text(a, r);
+        live_echo(a, r->prompt, r->n_prompt);
     if (r->n_read < r->n_in)
         snprintf(how, sizeof how, ", the first %" PRId64 " of %" PRId64 " tokens", r->n_read,
                  r->n_in);
@@ -169,7 +156,7 @@ static void echo_prompt(struct app *a, const struct store_run *r, const struct s
                        store_param_text(r->params, "style", &p), line);
         flow_put(&a->flow, FLOW_DOCUMENT, line);
     } else {
-        echo_text(a, r);
+        live_echo(a, r->prompt, r->n_prompt);
         if (r->n_read < r->n_in)
             flow_put(&a->flow, FLOW_NOTE, about_tokens(r->n_read, r->n_in, line));
     }

@@ -1,6 +1,7 @@
 /* run_branch.h - what a stored run's parameters say about the branch it is.
  *
- * Purpose: "after", "pin" and "kept", as man terra-db tells them.
+ * Purpose: "after", "pin" and "kept", as man terra-db tells them.  run_branch.c holds the
+ *          store_param functions of store.h, too.
  * Owns:    nothing.
  * Errors:  false if the run is no branch; a count that is none reads as 0.
  * Threads: any.

@@ -1,5 +1,6 @@
 /* Runs, their tokens, and summaries.
  * SPDX-License-Identifier: MIT */
+#include "data/run_branch.h"
 #include "data/store_impl.h"
 
 #include "engine/base/buf.h"
@@ -447,50 +448,6 @@ bool store_summary_list(struct store *s, int64_t document, struct pool *p,
 
 /* ---- branches --------------------------------------------------------------------- */
 
-const char *store_param_text(const char *params, const char *key, struct pool *p)
-{
-    cJSON *o = cJSON_Parse(params);
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, key));
-    const char *out = text ? pool_copy(p, text, strlen(text) + 1) : NULL;
-    cJSON_Delete(o);
-    return out;
-}
-
-/* A count; 0 if it is none. */
-static uint32_t whole(const cJSON *o, const char *key)
-{
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
-    double n = cJSON_IsNumber(v) ? v->valuedouble : 0;
-    return n > 0 && n < 1e9 ? (uint32_t)n : 0;
-}
-
-static size_t forced_tokens(const char *params)
-{
-    cJSON *o = cJSON_Parse(params);
-    size_t n = whole(o, "after");
-    cJSON_Delete(o);
-    return n;
-}
-
-static struct store_pin read_pin(const cJSON *o, uint32_t at)
-{
-    return (struct store_pin){whole(o, "layer"), whole(o, "block"), whole(o, "unit"), at};
-}
-
-struct store_pin *store_param_pins(const char *params, struct pool *p, size_t *n)
-{
-    cJSON *o = cJSON_Parse(params);
-    const cJSON *kept = cJSON_GetObjectItemCaseSensitive(o, "kept"), *one;
-    const cJSON *own = cJSON_GetObjectItemCaseSensitive(o, "pin");
-    struct store_pin *pin = pool_get(p, (size_t)cJSON_GetArraySize(kept) + 1, sizeof *pin);
-    *n = 0;
-    cJSON_ArrayForEach(one, kept) pin[(*n)++] = read_pin(one, whole(one, "at"));
-    if (cJSON_IsObject(own))
-        pin[(*n)++] = read_pin(own, whole(o, "after"));
-    cJSON_Delete(o);
-    return pin;
-}
-
 bool store_run_target(struct store *s, int64_t run, struct pool *p, int32_t **ids, size_t *n,
                       size_t *n_forced, struct err *e)
 {
@@ -500,7 +457,9 @@ bool store_run_target(struct store *s, int64_t run, struct pool *p, int32_t **id
     size_t n_before = 0, n_own, skip;
     if (!store_run_get(s, run, p, &r, e) || !store_tokens(s, run, p, &t, &n_own, e))
         return false;
-    *n_forced = forced_tokens(r.params);
+    struct run_branch branch;
+    run_branch(r.params, &branch);
+    *n_forced = branch.after;
     bool known = *n_forced == 0 || (r.parent > 0 && r.parent < run); /* it must end */
     if (known && *n_forced && !store_run_target(s, r.parent, p, &before, &n_before, &skip, e))
         return false;
